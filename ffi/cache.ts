@@ -2,6 +2,8 @@ import { createHash } from "node:crypto";
 import { cpus, homedir } from "node:os";
 import { join } from "node:path";
 
+const WORKING = "working-";
+
 /** The cache of compiled code cannot be used. */
 export class CacheError extends Error {
   /** The class's name, which messages begin with. */
@@ -43,9 +45,25 @@ export function cacheDirectory(): string {
 export function workDirectory(cache: string): string {
   try {
     Deno.mkdirSync(cache, { recursive: true });
-    return Deno.makeTempDirSync({ dir: cache, prefix: "working-" });
+    removeAbandoned(cache);
+    return Deno.makeTempDirSync({ dir: cache, prefix: WORKING });
   } catch (cause) {
     throw new CacheError(cache, cause);
+  }
+}
+
+/** Removes what processes left behind that were killed while they worked here. */
+function removeAbandoned(cache: string): void {
+  const yesterday = Date.now() - 24 * 60 * 60 * 1000;
+  for (const { name } of Deno.readDirSync(cache)) {
+    if (!name.startsWith(WORKING)) continue;
+    const path = join(cache, name);
+    try {
+      const modified = Deno.statSync(path).mtime?.getTime() ?? Date.now();
+      if (modified < yesterday) Deno.removeSync(path, { recursive: true });
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error; // another process was faster
+    }
   }
 }
 

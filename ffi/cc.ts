@@ -1,4 +1,4 @@
-import { delimiter, join } from "node:path";
+import { delimiter, join, resolve } from "node:path";
 import { cacheDirectory, cpuIdentity, digest } from "./cache.ts";
 import { LoadError } from "./library.ts";
 
@@ -86,7 +86,7 @@ function programPath(name: string): string | null {
   for (const place of places) {
     try {
       const { isFile, mode } = Deno.statSync(place);
-      if (isFile && (mode === null || (mode & 0o111) !== 0)) return Deno.realPathSync(place);
+      if (isFile && (mode === null || (mode & 0o111) !== 0)) return resolve(place);
     } catch (error) {
       if (
         !(error instanceof Deno.errors.NotFound) && !(error instanceof Deno.errors.NotADirectory)

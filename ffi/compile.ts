@@ -68,7 +68,9 @@ const COMPILE_FLAGS: readonly string[] = [
   "-Werror=implicit-function-declaration",
 ];
 const LINK_FLAGS: readonly string[] = Deno.build.os === "darwin" ? [] : ["-Wl,--no-undefined"];
+const ENGLISH = { LC_ALL: "C" }; // so that a reported message can be searched for
 const NOTICE_SECONDS = 2;
+const INTERRUPTED = 130; // what shells report for a command that Ctrl-C ended
 
 interface Job {
   readonly unit: Unit;
@@ -85,7 +87,7 @@ interface Job {
  * @returns Path of the library.
  * @throws {CompileError} When a unit does not compile or the library does not link.
  * @throws {CacheError} When the cache cannot be written.
- * @throws {TypeError} When a name is not a plain file name, or two different sources share one.
+ * @throws {TypeError} When a name is not that of a C file, or two different files share one.
  *
  * @example
  * ```ts
@@ -106,7 +108,7 @@ export function compileLibrary(source: LibrarySource): string {
   const { name, units, headers, compiler } = source;
   checkNames(source);
   const cache = source.cacheDirectory ?? cacheDirectory();
-  const common = [
+  const common = digest([
     compiler.version,
     compiler.target,
     cpuIdentity(),
@@ -114,10 +116,8 @@ export function compileLibrary(source: LibrarySource): string {
     ...COMPILE_FLAGS,
     ...LINK_FLAGS,
     ...headers.flatMap(({ name, text }) => [name, text]),
-  ];
-  const keys = units.map((unit) =>
-    digest([...common, unit.name, unit.source, ...unit.flags ?? []])
-  );
+  ]);
+  const keys = units.map((unit) => digest([common, unit.name, unit.source, ...unit.flags ?? []]));
   const library = join(cache, `${name}-${digest(keys).slice(0, 32)}.so`);
   if (exists(library)) return library;
 
@@ -144,18 +144,19 @@ function compileUnits(source: LibrarySource, jobs: readonly Job[], directory: st
   ];
   for (const { name, text } of files) Deno.writeTextFileSync(join(directory, name), text);
   const args = ["./compile.sh"];
-  new Deno.Command("sh", { args, cwd: directory, stdout: "null", stderr: "inherit" }).outputSync();
+  const streams = { stdout: "null", stderr: "inherit" } as const;
+  new Deno.Command("sh", { args, cwd: directory, env: ENGLISH, ...streams }).outputSync();
 
   const failed: { unit: Unit; status: number; output: string }[] = [];
   jobs.forEach(({ unit, object }, i) => {
-    const status = Number(readIfAny(join(directory, `${i}.status`)) ?? NaN);
+    const status = Number(readIfAny(join(directory, `${i}.status`)) ?? INTERRUPTED);
     if (status === 0) Deno.renameSync(join(directory, `${i}.o`), object);
     else failed.push({ unit, status, output: readIfAny(join(directory, `${i}.stderr`)) ?? "" });
   });
   const [first] = failed;
   if (first === undefined) return;
   const flags = first.unit.flags?.length ? ` with ${first.unit.flags.join(" ")}` : "";
-  const more = failed.length > 1 ? `, and so did ${failed.length - 1} more` : "";
+  const more = failed.length > 1 ? `, nor did ${failed.length - 1} more` : "";
   throw new CompileError(
     first.unit.name,
     first.status,
@@ -174,7 +175,7 @@ function compileUnits(source: LibrarySource, jobs: readonly Job[], directory: st
 function compileScript({ name, compiler }: LibrarySource, jobs: readonly Job[]): string {
   const commands = jobs.map(({ unit }, i) => {
     const flags = [...COMPILE_FLAGS, ...compiler.flags, ...unit.flags ?? []];
-    const command = [compiler.path, ...flags, "-x", "c", "-c", unit.name, "-o", `${i}.o`];
+    const command = [compiler.path, ...flags, "-c", unit.name, "-o", `${i}.o`];
     return `  ${i}) ${command.map(quoted).join(" ")} ;;`;
   });
   const lanes = Math.min(jobs.length, navigator.hardwareConcurrency);
@@ -196,9 +197,16 @@ lane() {
     i=$((i + 1))
   done
 }
-( sleep ${NOTICE_SECONDS} >/dev/null 2>&1; echo ${quoted(notice)} >&2 ) &
+(
+  trap 'kill $sleeper; exit' TERM
+  sleep ${NOTICE_SECONDS} >/dev/null 2>&1 &
+  sleeper=$!
+  wait $sleeper
+  echo ${quoted(notice)} >&2
+) &
 notice=$!
 lanes=
+trap 'kill $lanes $notice; exit 130' INT TERM
 ${`lane & lanes="$lanes $!"\n`.repeat(lanes)}wait $lanes
 kill $notice 2>/dev/null
 `;
@@ -208,7 +216,8 @@ function link(source: LibrarySource, objects: string[], library: string, directo
   const { compiler, name } = source;
   const draft = join(directory, "library.so");
   const args = [...compiler.flags, "-shared", ...LINK_FLAGS, ...objects, "-lm", "-o", draft];
-  const { success, code, stderr } = new Deno.Command(compiler.path, { args }).outputSync();
+  const { success, code, stderr } = new Deno.Command(compiler.path, { args, env: ENGLISH })
+    .outputSync();
   if (!success) {
     const output = new TextDecoder().decode(stderr);
     const summary = `${name}: did not link (${compiler.path}, exit status ${code}).`;
@@ -219,18 +228,16 @@ function link(source: LibrarySource, objects: string[], library: string, directo
 
 /** Names become file names in one directory, so they may not lead out of it nor hide one another. */
 function checkNames({ name, units, headers }: LibrarySource): void {
-  const plain = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/;
-  if (!plain.test(name)) throw new TypeError(`compileLibrary: not a library name, "${name}".`);
-  const texts = new Map<string, string>([["compile.sh", ""]]);
-  const files = [
-    ...headers,
-    ...units.map(({ name, source }) => ({ name, text: source })),
-  ];
+  if (!/^\w[\w-]*$/.test(name)) {
+    throw new TypeError(
+      `compileLibrary: not a library name, "${name}". Use letters, digits, _ and -.`,
+    );
+  }
+  const texts = new Map<string, string>();
+  const files = [...headers, ...units.map(({ name, source }) => ({ name, text: source }))];
   for (const { name, text } of files) {
-    if (!plain.test(name)) {
-      throw new TypeError(
-        `compileLibrary: not a plain file name, "${name}". Use one like "add.c".`,
-      );
+    if (!/^\w[\w.-]*\.[ch]$/.test(name)) {
+      throw new TypeError(`compileLibrary: not a C file name, "${name}". Use one like "add.c".`);
     }
     if ((texts.get(name) ?? text) !== text) {
       throw new TypeError(`compileLibrary: two different files are called "${name}". Rename one.`);
