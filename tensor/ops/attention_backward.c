@@ -1,0 +1,164 @@
+// Scaled dot-product attention, backward: the scores are computed again, tile by tile, from q, k and the saved
+// log-sum-exp (Dao et al., FlashAttention, 2022, appendix B). With P the weights and D_i = Σ_d dO_id·O_id,
+//
+//   P  = 2^(scale·log2 e·Q Kᵀ - lse·log2 e)      dV = Pᵀ dO      dP = dO Vᵀ      dS = P∘(dP - D)
+//   dQ = scale·dS K                              dK = scale·dSᵀ Q
+//
+// One thread owns all rows of a sequence under one kv head: for every key tile, in order, it walks over the blocks of
+// ROW_BLOCK rows that see the tile. So dK and dV of a tile stay in the cache, dQ is swept once per tile, and every sum
+// runs in the order of its rows or keys, whatever the threads and the other sequences do.
+#include "attention.h"
+
+enum { ROW_BLOCK = 48 };
+
+// One thread's buffers. Those over `rows` hold every row of the sequence.
+typedef struct {
+  float *q;          // [rows, width], multiplied by scale·log2 e
+  float *dout;       // [rows, width]
+  float *dq;         // [rows, width], to be multiplied by scale
+  float *lse;        // [rows], in units of log2; +∞ for a row that sees no key, which makes its weights 0
+  float *delta;      // [rows]: D
+  float *k;          // [KEY_TILE, width]
+  float *kTransposed; // [headDim, KEY_TILE]
+  float *vTransposed; // [headDim, KEY_TILE]
+  float *dk;         // [KEY_TILE, width], to be multiplied by ln 2
+  float *dv;         // [KEY_TILE, width]
+  float *p;          // [ROW_BLOCK, KEY_TILE]
+  float *ds;         // [ROW_BLOCK, KEY_TILE]
+} Tiles;
+
+typedef struct {
+  const real *out, *dout;
+  const float *lse;
+  real *dq, *dk, *dv;
+} Gradients;
+
+static Tiles tiles_for(const Attention *a, int64_t rows) {
+  const int64_t aligned = (rows + LANES - 1) / LANES * LANES;
+  const int64_t tile = KEY_TILE * a->width, scores = ROW_BLOCK * KEY_TILE;
+  float *next = thread_scratch((size_t)(3 * rows * a->width + 2 * aligned + 5 * tile + 2 * scores));
+  Tiles t = {0};
+  if (!next) return t;
+  t.q = next, next += rows * a->width;
+  t.dout = next, next += rows * a->width;
+  t.dq = next, next += rows * a->width;
+  t.lse = next, next += aligned;
+  t.delta = next, next += aligned;
+  t.k = next, next += tile;
+  t.kTransposed = next, next += tile;
+  t.vTransposed = next, next += tile;
+  t.dk = next, next += tile;
+  t.dv = next, next += tile;
+  t.p = next, next += scores;
+  t.ds = next;
+  return t;
+}
+
+// Σ x·y over [width].
+static float dot(int64_t width, const float *x, const float *y) {
+  vf products = {0};
+  for (int64_t d = 0; d < width; d += LANES) products += *(const vf *)(x + d) * *(const vf *)(y + d);
+  float sum = 0.0f;
+  for (int l = 0; l < LANES; l++) sum += products[l];
+  return sum;
+}
+
+static void begin_rows(const Attention *a, const Gradients *g, const Stretch *s, const Tiles *t, int64_t rows) {
+  const float log2e = 1.44269504088896341f;
+  for (int64_t r = 0; r < rows; r++) {
+    const int64_t token = query_token(a, s, r), head = query_head(a, s, r), index = token * a->heads + head;
+    float *out = t->q + r * a->width; // for a moment
+    pack_row(a, g->out + index * a->headDim, 1.0f, out);
+    pack_row(a, g->dout + index * a->headDim, 1.0f, t->dout + r * a->width);
+    t->delta[r] = dot(a->width, out, t->dout + r * a->width);
+    t->lse[r] = g->lse[index] == -INFINITY ? INFINITY : g->lse[index] * log2e;
+    pack_row(a, a->q.data + token * a->q.token + head * a->q.head, a->scale * log2e, t->q + r * a->width);
+  }
+  memset(t->dq, 0, sizeof(float) * (size_t)(rows * a->width));
+}
+
+// Scores and dP of one row become P and dS; both are 0 for the keys that it does not see.
+static void differentiate_row(Range keys, int64_t first, int64_t last, float lse, float delta, float *p, float *ds) {
+  for (int64_t j = first; j < last; j += LANES)
+    for (int l = 0; l < LANES; l++) {
+      p[j + l] = exp2_f32(p[j + l] - lse);
+      ds[j + l] = p[j + l] * (ds[j + l] - delta);
+    }
+  for (int64_t j = first; j < at_most(last, keys.from); j++) p[j] = ds[j] = 0.0f;
+  for (int64_t j = at_least(first, keys.to); j < last; j++) p[j] = ds[j] = 0.0f;
+}
+
+// Rows [row, row + rows) against the packed key tile.
+static void differentiate_block(const Attention *a, const Stretch *s, const Tiles *t, int64_t row, int64_t rows,
+                                int64_t tile) {
+  const Range firstKeys = within_tile(visible_keys(a, s, row), tile);
+  const Range lastKeys = within_tile(visible_keys(a, s, row + rows - 1), tile);
+  const int64_t first = firstKeys.from / LANES * LANES, last = (lastKeys.to + LANES - 1) / LANES * LANES;
+  if (first >= last) return;
+  const int64_t width = a->width, keys = last - first;
+  const float *q = t->q + row * width, *dout = t->dout + row * width;
+  memset(t->p, 0, sizeof(float) * ROW_BLOCK * KEY_TILE);
+  memset(t->ds, 0, sizeof(float) * ROW_BLOCK * KEY_TILE);
+  multiply_add(rows, keys, a->headDim, (Matrix){q, width, 1}, t->kTransposed + first, KEY_TILE, t->p + first, KEY_TILE);
+  multiply_add(rows, keys, a->headDim, (Matrix){dout, width, 1}, t->vTransposed + first, KEY_TILE, t->ds + first,
+               KEY_TILE);
+  for (int64_t r = 0; r < rows; r++)
+    differentiate_row(within_tile(visible_keys(a, s, row + r), tile), first, last, t->lse[row + r], t->delta[row + r],
+                      t->p + r * KEY_TILE, t->ds + r * KEY_TILE);
+  multiply_add(keys, width, rows, (Matrix){t->p + first, 1, KEY_TILE}, dout, width, t->dv + first * width, width);
+  multiply_add(keys, width, rows, (Matrix){t->ds + first, 1, KEY_TILE}, q, width, t->dk + first * width, width);
+  multiply_add(rows, width, keys, (Matrix){t->ds + first, KEY_TILE, 1}, t->k + first * width, width,
+               t->dq + row * width, width);
+}
+
+// One key tile of the sequence: dk and dv are complete afterwards, dq has its share.
+static void differentiate_tile(const Attention *a, const Gradients *g, const Stretch *s, const Tiles *t, int64_t rows,
+                               int64_t tile) {
+  const float ln2 = 0.693147180559945309f;
+  pack_keys(a, s, a->k, tile, t->k);
+  pack_keys_transposed(a, s, a->k, tile, t->kTransposed);
+  pack_keys_transposed(a, s, a->v, tile, t->vTransposed);
+  memset(t->dk, 0, sizeof(float) * (size_t)(KEY_TILE * a->width));
+  memset(t->dv, 0, sizeof(float) * (size_t)(KEY_TILE * a->width));
+  for (int64_t row = 0; row < rows; row += ROW_BLOCK)
+    differentiate_block(a, s, t, row, at_most(ROW_BLOCK, rows - row), tile);
+  for (int64_t j = 0; j < at_most(KEY_TILE, s->keys - tile); j++) {
+    const int64_t index = ((s->firstKey + tile + j) * a->kvHeads + s->kvHead) * a->headDim;
+    for (int64_t d = 0; d < a->headDim; d++) store(g->dk + index + d, t->dk[j * a->width + d] * ln2);
+    for (int64_t d = 0; d < a->headDim; d++) store(g->dv + index + d, t->dv[j * a->width + d]);
+  }
+}
+
+static int32_t differentiate_stretch(const Attention *a, const Gradients *g, const Stretch *s) {
+  const int64_t rows = s->queries * a->group;
+  const Tiles t = tiles_for(a, rows);
+  if (!t.q) return OUT_OF_MEMORY;
+  begin_rows(a, g, s, &t, rows);
+  for (int64_t tile = 0; tile < s->keys; tile += KEY_TILE) differentiate_tile(a, g, s, &t, rows, tile);
+  for (int64_t r = 0; r < rows; r++) {
+    const int64_t index = (query_token(a, s, r) * a->heads + query_head(a, s, r)) * a->headDim;
+    for (int64_t d = 0; d < a->headDim; d++) store(g->dq + index + d, t.dq[r * a->width + d] * a->scale);
+  }
+  return OK;
+}
+
+// slots: q, k, v, out, lse, dout, dq, dk, dv, those of attention_of, then the numbers of query and key tokens.
+KERNEL(attention_backward) {
+  const Attention a = attention_of(args, 9);
+  const Gradients g = {POINTER(const real, 3), POINTER(const real, 5), POINTER(const float, 4),
+                       POINTER(real, 6),       POINTER(real, 7),       POINTER(real, 8)};
+  // Tokens outside every sequence have no gradient.
+  memset(g.dq, 0, sizeof(real) * (size_t)(INTEGER(25) * a.heads * a.headDim));
+  memset(g.dk, 0, sizeof(real) * (size_t)(INTEGER(26) * a.kvHeads * a.headDim));
+  memset(g.dv, 0, sizeof(real) * (size_t)(INTEGER(26) * a.kvHeads * a.headDim));
+  int32_t status = OK;
+#pragma omp parallel for schedule(dynamic, 1) if (attention_products(&a) > PARALLEL_WORK)
+  for (int64_t item = 0; item < a.sequences * a.kvHeads; item++) {
+    const Stretch s = stretch_of(&a, item / a.kvHeads, item % a.kvHeads);
+    if (differentiate_stretch(&a, &g, &s) != OK) {
+#pragma omp atomic write
+      status = OUT_OF_MEMORY;
+    }
+  }
+  return status;
+}
