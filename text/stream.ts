@@ -1,0 +1,78 @@
+/**
+ * Text from token ids, one at a time, without ever cutting a UTF-8 character in half.
+ *
+ * @module
+ */
+
+import { concatBytes, decodeUtf8, incompleteTail } from "./utf8.ts";
+
+/** What a stream needs of a tokenizer. */
+export interface TokenBytes {
+  /** Raw bytes of a token. */
+  bytesOf(id: number): Uint8Array;
+  /** Whether the token carries no text of its own. */
+  isSpecial(id: number): boolean;
+  /** How many spaces decoding takes away from the beginning: 0, 1 or Infinity. */
+  readonly leadingSpaces: number;
+  /** Ids with a role; the spaces of the unknown token's text are its own and stay. */
+  readonly special: { readonly unk?: number };
+}
+
+/**
+ * An incremental decoder. The pieces that {@linkcode push} and {@linkcode flush} return, joined, are
+ * exactly what decoding all the ids at once gives.
+ *
+ * @example
+ * ```ts
+ * import { trainBpe } from "@denotron/denotron/text";
+ * import assert from "node:assert/strict";
+ *
+ * const tokenizer = trainBpe(["a"], { vocabularySize: 256 }).tokenizer();
+ * const stream = tokenizer.stream();
+ * const pieces = tokenizer.encode("é!").map((id) => stream.push(id));
+ * assert.deepEqual(pieces, ["", "é", "!"]);
+ * assert.equal(stream.flush(), "");
+ * ```
+ */
+export class TokenStream {
+  readonly #source: TokenBytes;
+  readonly #special: boolean;
+  #pending: Uint8Array = new Uint8Array(0);
+  #leadingSpaces: number;
+
+  /** `special`: whether special tokens appear as their spelling (default true) or not at all. */
+  constructor(source: TokenBytes, options: { readonly special?: boolean } = {}) {
+    this.#source = source;
+    this.#leadingSpaces = source.leadingSpaces;
+    this.#special = options.special ?? true;
+  }
+
+  /**
+   * Takes the next id and returns the text that is now certain, possibly empty.
+   *
+   * Throws TokenizerError for an id outside the vocabulary.
+   */
+  push(id: number): string {
+    if (!this.#special && this.#source.isSpecial(id)) return "";
+    let bytes = this.#source.bytesOf(id);
+    if (id === this.#source.special.unk) this.#leadingSpaces = 0;
+    while (this.#leadingSpaces > 0 && bytes[0] === 0x20) {
+      bytes = bytes.subarray(1);
+      this.#leadingSpaces--;
+    }
+    if (bytes.length === 0) return "";
+    this.#leadingSpaces = 0;
+    if (this.#pending.length > 0) bytes = concatBytes([this.#pending, bytes]);
+    const certain = bytes.length - incompleteTail(bytes);
+    this.#pending = bytes.slice(certain);
+    return decodeUtf8(bytes.subarray(0, certain));
+  }
+
+  /** Ends the text: what is left of an incomplete character, as U+FFFD. The stream can then be used again. */
+  flush(): string {
+    const rest = decodeUtf8(this.#pending);
+    this.#pending = new Uint8Array(0);
+    this.#leadingSpaces = this.#source.leadingSpaces;
+    return rest;
+  }
+}
