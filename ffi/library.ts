@@ -89,9 +89,14 @@ export interface Library<Symbols extends Deno.ForeignLibraryInterface> extends D
  * @throws {LoadError} When the file cannot be opened or lacks a function.
  *
  * @example
- * ```ts ignore
- * using math = openLibrary("libm.so.6", { cos: { parameters: ["f64"], result: "f64" } });
- * math.symbols.cos(0); // 1
+ * ```ts
+ * import { openLibrary } from "@denotron/denotron/ffi";
+ * import assert from "node:assert/strict";
+ *
+ * if (Deno.build.os === "linux") {
+ *   using math = openLibrary("libm.so.6", { cos: { parameters: ["f64"], result: "f64" } });
+ *   assert.equal(math.symbols.cos(0), 1);
+ * }
  * ```
  */
 export function openLibrary<const Symbols extends Deno.ForeignLibraryInterface>(
