@@ -1,0 +1,70 @@
+/**
+ * Runs the tests and ends with one line that counts them: `N passed, N failed, N skipped`.
+ *
+ * `deno task test [files or folders] [options of deno test]`. Fails when a test fails, when a file does not load, and when
+ * there was nothing to run.
+ *
+ * @module
+ */
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { countTests, type TestCounts } from "./junit.ts";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const NOTHING: TestCounts = { passed: 0, failed: 0, skipped: [] };
+
+/** Compiles the kernels before the workers start, which would otherwise all do it at once. */
+async function warm(): Promise<void> {
+  const module = new URL("../tensor/mod.ts", import.meta.url);
+  if (!exists(fileURLToPath(module))) return;
+  try {
+    const tensor = await import(module.href) as Record<string, unknown>;
+    if (typeof tensor.warm === "function") await tensor.warm();
+  } catch (error) {
+    console.error(error); // the tests that need the kernels fail with it
+  }
+}
+
+/** Runs `deno test` with its output on ours; returns its exit status and what it counted. */
+async function runTests(args: readonly string[]): Promise<{ ok: boolean; counts: TestCounts }> {
+  const directory = await Deno.makeTempDir({ prefix: "denotron-test-" });
+  try {
+    const report = join(directory, "report.xml");
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["test", "-A", "--parallel", `--junit-path=${report}`, ...args],
+      cwd: root,
+    }).spawn();
+    const { success, signal } = await child.status;
+    if (signal !== null) {
+      console.error(`\nThe test process was ended by ${signal}, probably in native code.`);
+      console.error("Run the files one at a time to see in which: deno task test tests/<file>");
+    }
+    const counts = exists(report) ? countTests(await Deno.readTextFile(report)) : NOTHING;
+    return { ok: success, counts };
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+const given = Deno.args.filter((arg, i) => !(arg === "--" && i === 0));
+const args = given.some((arg) => exists(resolve(root, arg))) ? given : ["tests/", ...given];
+await warm();
+const { ok, counts } = await runTests(args);
+const { passed, skipped } = counts;
+// A file that does not load and a process that dies are in no report.
+const failed = ok ? counts.failed : Math.max(counts.failed, 1);
+const ran = passed + failed > 0;
+if (skipped.length > 0) console.log(["Skipped:", ...skipped].join("\n  "));
+if (!ran) console.error("No test ran.");
+console.log(`${passed} passed, ${failed} failed, ${skipped.length} skipped`);
+Deno.exit(ok && failed === 0 && ran ? 0 : 1);
