@@ -123,12 +123,11 @@ enum { TILE_STEPS = 200000 };
 // stored at the end.
 static void tile_work(void *unused) {
   (void)unused;
-  struct {
+  static const struct {
     uint8_t palette, start_row, reserved[14];
     uint16_t bytes_per_row[16];
     uint8_t rows[16];
-  } config = {.palette = 1};
-  for (int tile = 0; tile < 8; tile++) config.bytes_per_row[tile] = 64, config.rows[tile] = 16;
+  } config = {1, 0, {0}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
   _tile_loadconfig(&config);
   static _Thread_local float out[4][256];
   _tile_zero(0);

@@ -1,6 +1,6 @@
 // The vector micro-kernels: a tile of C held in registers while k runs.
 #pragma once
-#include "gemm_pack.h"
+#include "gemm.h"
 
 // MR rows by two vectors of C stay in registers, next to two vectors of B and one word of A: 14·2 + 3 = 31 of 32
 // registers, or 6·2 + 3 = 15 of 16. A step of k costs MR + 2 loads and 2·MR multiply-adds, so the multiply-adds, of which
@@ -9,15 +9,6 @@
 #define MR 14
 #else
 #define MR 6
-#endif
-#define NR (2 * LANES)
-
-// Depth of a block of k. The panel of A (14 rows of 384 words, 21 KiB) stays in the first-level cache while panels of B
-// pass by, and a tile of C is read and written once for so many steps.
-#if defined(REAL_F32)
-#define KC 384
-#else
-#define KC 512
 #endif
 
 // A panel of A holds up to MR rows for one block of k. By rows its pitch is KC words, by columns MR rounded up to whole
@@ -36,7 +27,7 @@ static inline __attribute__((always_inline)) vf multiply_add(vf acc, word a, vi 
 }
 
 // c[i][0..NR) = sum over p of a[i][p]·b[p], added to what c holds if `add`.
-static inline __attribute__((always_inline)) void tile_product(const int rows, int64_t words, const word *a, const int64_t a_row,
+static inline __attribute__((always_inline)) void vector_product(const int rows, int64_t words, const word *a, const int64_t a_row,
                                                                const int64_t a_step, const word *b, float *c, int64_t c_row,
                                                                int add) {
   vf acc[MR][2];
@@ -60,7 +51,7 @@ static inline __attribute__((always_inline)) void tile_product(const int rows, i
 
 // Few rows against a B that is contiguous along k (a weight [n, k] at decode): packing would cost more than the products.
 // Blocks of LANES x LANES words are transposed in registers and used at once. c[i][0..LANES).
-static inline __attribute__((always_inline)) void stream_product(const int rows, int64_t words, int64_t depth, const word *a,
+static inline __attribute__((always_inline)) void vector_stream_product(const int rows, int64_t words, int64_t depth, const word *a,
                                                                  View b, int64_t columns, float *c, int64_t c_row, int add) {
   vf acc[MR];
 #pragma GCC unroll 16
@@ -96,21 +87,51 @@ static inline __attribute__((always_inline)) void stream_product(const int rows,
 #define FOR_EACH_ROWS(F) F(1) F(2) F(3) F(4) F(5) F(6)
 #endif
 
-static void tile_of_rows(int64_t rows, int64_t words, const word *a, const word *b, float *c, int64_t c_row, int add) {
-#define CASE(r) case r: tile_product(r, words, a, A_ROW, 1, b, c, c_row, add); break;
+static void product_of_rows(int64_t rows, int64_t words, const word *a, const word *b, float *c, int64_t c_row, int add) {
+#define CASE(r) case r: vector_product(r, words, a, A_ROW, 1, b, c, c_row, add); break;
   switch (rows) { FOR_EACH_ROWS(CASE) }
 #undef CASE
 }
 
-static void tile_of_columns(int64_t rows, int64_t words, const word *a, const word *b, float *c, int64_t c_row, int add) {
-#define CASE(r) case r: tile_product(r, words, a, 1, A_COLUMN, b, c, c_row, add); break;
+static void product_of_columns(int64_t rows, int64_t words, const word *a, const word *b, float *c, int64_t c_row, int add) {
+#define CASE(r) case r: vector_product(r, words, a, 1, A_COLUMN, b, c, c_row, add); break;
   switch (rows) { FOR_EACH_ROWS(CASE) }
 #undef CASE
 }
 
-static void stream(int64_t rows, int64_t words, int64_t depth, const word *a, View b, int64_t columns, float *c,
+static void stream_rows(int64_t rows, int64_t words, int64_t depth, const word *a, View b, int64_t columns, float *c,
                    int64_t c_row, int add) {
-#define CASE(r) case r: stream_product(r, words, depth, a, b, columns, c, c_row, add); break;
+#define CASE(r) case r: vector_stream_product(r, words, depth, a, b, columns, c, c_row, add); break;
   switch (rows) { FOR_EACH_ROWS(CASE) }
 #undef CASE
+}
+
+// One block of k, with panels of nearly equal numbers of rows.
+static void vector_block(const Product *p, View a, View b, int64_t depth, int add, Buffers *buffers) {
+  const int64_t words = words_of(depth), panels = (p->m + MR - 1) / MR;
+  const int streaming = panels == 1 && b.inner == 1, by_rows = a.inner == 1 || streaming;
+  const int64_t width = streaming ? LANES : NR;
+  if (!streaming)
+    for (int64_t j = 0; j < p->n; j += NR)
+      pack_columns(view_at(b, j, 0), smaller(NR, p->n - j), depth, words, NR, buffers->b + j * words);
+  for (int64_t panel = 0; panel < panels; panel++) {
+    const int64_t i = p->m * panel / panels, rows = p->m * (panel + 1) / panels - i;
+    if (by_rows)
+      pack_rows(view_at(a, i, 0), rows, depth, words, A_ROW, buffers->a);
+    else
+      pack_columns(view_at(a, i, 0), smaller(p->m - i, A_COLUMN), depth, words, A_COLUMN, buffers->a);
+    for (int64_t j = 0; j < p->n; j += width) {
+      const int64_t columns = smaller(width, p->n - j);
+      const int direct = p->wide && columns == width;
+      float *c = direct ? wide_at(p, i, j) : buffers->tile;
+      const int64_t c_row = direct ? p->c_row : NR;
+      if (streaming)
+        stream_rows(rows, words, depth, buffers->a, view_at(b, j, 0), columns, c, c_row, direct && add);
+      else if (by_rows)
+        product_of_rows(rows, words, buffers->a, buffers->b + j * words, c, c_row, direct && add);
+      else
+        product_of_columns(rows, words, buffers->a, buffers->b + j * words, c, c_row, direct && add);
+      if (!direct) write_tile(p, buffers->tile, NR, i, j, rows, columns, add);
+    }
+  }
 }

@@ -15,26 +15,13 @@
 // one after the other in the order of k, starting from zero; then the sums of the blocks are added, in order, to C.
 // Every path follows this, so C[i][j] has the same bits whatever m, n, the batch and the number of threads are.
 #include "gemm_vector.h"
+#if K_PER_WORD == 2 && defined(__AMX_BF16__) && defined(__linux__)
+#define HAS_TILES
+#include "gemm_tile.h"
+#endif
 
-// Columns of B per block: KC x NC words are 1.1 MiB, a little more than half of a common second-level cache.
-#define NC 768
-// Rows per pass. It bounds the partial sums of a C that is kept in bf16 and needs several blocks of k.
-#define MC 1024
 // Multiply-adds that are worth waking a second thread for.
 #define PARALLEL_PRODUCTS (256 * 1024)
-
-typedef struct {
-  int64_t m, n, k;
-  View a, b;
-  void *c;
-  int64_t c_row;
-  int accumulate, wide; // wide: C is f32, whatever `real` is
-} Product;
-
-typedef struct {
-  word *a, *b;
-  float *tile, *partial;
-} Buffers;
 
 static int64_t block_depth(int64_t k) {
   const int64_t blocks = (k + KC - 1) / KC;
@@ -45,31 +32,13 @@ static int64_t block_depth(int64_t k) {
 static Buffers *thread_buffers(void) {
   static _Thread_local Buffers buffers;
   if (buffers.a) return &buffers;
-  const int64_t a = MR * A_ROW > KC * A_COLUMN ? MR * A_ROW : KC * A_COLUMN;
-  const int64_t b = NC * KC / K_PER_WORD, tile = MR * NR, partial = sizeof(real) == 2 ? MC * NC : 0;
-  word *memory = aligned_alloc(4096, (size_t)round_up((a + b + tile + partial) * 4, 4096));
+  const int64_t b = NC * KC / K_PER_WORD, sums = sizeof(real) == 2 ? MC * NC : 0;
+  const int64_t bytes = round_up((A_WORDS + b + TILE_FLOATS + sums) * 4, 4096);
+  word *memory = aligned_alloc(4096, (size_t)bytes);
   if (!memory) return NULL;
-  buffers = (Buffers){memory, memory + round_up(a, LANES), NULL, NULL};
-  buffers.tile = (float *)(buffers.b + b);
-  buffers.partial = buffers.tile + tile;
+  float *tile = (float *)(memory + A_WORDS + b);
+  buffers = (Buffers){memory, memory + A_WORDS, tile, tile + TILE_FLOATS};
   return &buffers;
-}
-
-static inline float *wide_at(const Product *p, int64_t i, int64_t j) { return (float *)p->c + i * p->c_row + j; }
-
-// C[i..][j..] = tile, or += tile.
-static void write_tile(const Product *p, const float *tile, int64_t tile_row, int64_t i, int64_t j, int64_t rows,
-                       int64_t columns, int add) {
-  for (int64_t r = 0; r < rows; r++) {
-    const float *from = tile + r * tile_row;
-    if (p->wide) {
-      float *to = wide_at(p, i + r, j);
-      for (int64_t s = 0; s < columns; s++) to[s] = add ? to[s] + from[s] : from[s];
-    } else {
-      real *to = (real *)p->c + (i + r) * p->c_row + j;
-      for (int64_t s = 0; s < columns; s++) store(to + s, add ? load(to + s) + from[s] : from[s]);
-    }
-  }
 }
 
 // C = 0 or C = C: the product of nothing.
@@ -82,52 +51,29 @@ static void multiply_nothing(const Product *p) {
 
 // One block of k for all of p's rows and at most NC columns.
 static void multiply_block(const Product *p, int64_t k, int64_t depth, int add, Buffers *buffers) {
-  const int64_t words = (depth + K_PER_WORD - 1) / K_PER_WORD;
-  const int64_t panels = (p->m + MR - 1) / MR;
   const View a = view_at(p->a, 0, k), b = view_at(p->b, 0, k);
-  const int streaming = panels == 1 && b.inner == 1;
-  const int by_rows = a.inner == 1 || streaming;
-  if (!streaming)
-    for (int64_t j = 0; j < p->n; j += NR)
-      pack_columns(view_at(b, j, 0), smaller(NR, p->n - j), depth, words, NR, buffers->b + j * words);
-  for (int64_t panel = 0; panel < panels; panel++) {
-    const int64_t i = p->m * panel / panels, rows = p->m * (panel + 1) / panels - i;
-    if (by_rows)
-      pack_rows(view_at(a, i, 0), rows, depth, words, A_ROW, buffers->a);
-    else
-      pack_columns(view_at(a, i, 0), smaller(p->m - i, A_COLUMN), depth, words, A_COLUMN, buffers->a);
-    const int64_t width = streaming ? LANES : NR;
-    for (int64_t j = 0; j < p->n; j += width) {
-      const int64_t columns = smaller(width, p->n - j);
-      const int direct = columns == width && p->wide;
-      float *c = direct ? wide_at(p, i, j) : buffers->tile;
-      const int64_t c_row = direct ? p->c_row : NR;
-      const int add_here = direct && add;
-      if (streaming)
-        stream(rows, words, depth, buffers->a, view_at(b, j, 0), columns, c, c_row, add_here);
-      else if (by_rows)
-        tile_of_rows(rows, words, buffers->a, buffers->b + j * words, c, c_row, add_here);
-      else
-        tile_of_columns(rows, words, buffers->a, buffers->b + j * words, c, c_row, add_here);
-      if (!direct) write_tile(p, buffers->tile, NR, i, j, rows, columns, add);
-    }
+#ifdef HAS_TILES
+  if (tiles_granted()) {
+    const int streaming = p->m <= 64 && b.inner == 1;
+    (streaming ? tile_stream : tile_block)(p, a, b, depth, add, buffers);
+    return;
   }
+#endif
+  vector_block(p, a, b, depth, add, buffers);
 }
 
 // At most MC rows and NC columns. A bf16 C that needs several blocks of k is summed in f32 first.
 static void multiply_pass(const Product *p, Buffers *buffers) {
   const int64_t step = block_depth(p->k);
   Product sum = *p;
-  const int in_partial = !p->wide && step < p->k;
-  if (in_partial) {
-    sum.c = buffers->partial, sum.c_row = p->n, sum.wide = 1;
-    if (p->accumulate)
-      for (int64_t i = 0; i < p->m; i++)
-        for (int64_t j = 0; j < p->n; j++) *wide_at(&sum, i, j) = load((const real *)p->c + i * p->c_row + j);
+  const int in_sums = !p->wide && step < p->k;
+  if (in_sums) {
+    sum.c = buffers->sums, sum.c_row = p->n, sum.wide = 1;
+    if (p->accumulate) read_tile(p, buffers->sums, p->n, 0, 0, p->m, p->n);
   }
   for (int64_t k = 0; k < p->k; k += step)
     multiply_block(&sum, k, smaller(step, p->k - k), p->accumulate || k > 0, buffers);
-  if (in_partial) write_tile(p, buffers->partial, p->n, 0, 0, p->m, p->n, 0);
+  if (in_sums) write_tile(p, buffers->sums, p->n, 0, 0, p->m, p->n, 0);
 }
 
 static Product part_of(const Product *p, int64_t i, int64_t rows, int64_t j, int64_t columns) {
@@ -143,11 +89,17 @@ static int32_t multiply(const Product *p) {
   if (p->k <= 0) return multiply_nothing(p), OK;
   Buffers *buffers = thread_buffers();
   if (!buffers) return OUT_OF_MEMORY;
+#ifdef HAS_TILES
+  if (tiles_granted()) configure_tiles();
+#endif
   for (int64_t i = 0; i < p->m; i += MC)
     for (int64_t j = 0; j < p->n; j += NC) {
       const Product pass = part_of(p, i, smaller(MC, p->m - i), j, smaller(NC, p->n - j));
       multiply_pass(&pass, buffers);
     }
+#ifdef HAS_TILES
+  if (tiles_granted()) _tile_release();
+#endif
   return OK;
 }
 

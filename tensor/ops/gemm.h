@@ -1,0 +1,63 @@
+// What the parts of the matrix product share: the problem, the blocking, the buffers of a thread.
+#pragma once
+#include "gemm_pack.h"
+
+// Depth of a block of k. A panel of A of so many words per row (14 rows of 384 f32, 21 KiB; 32 rows of 512 bf16, 32 KiB)
+// stays in the first-level cache while the panels of B pass by, and C is read and written once for so many steps.
+#if defined(REAL_F32)
+#define KC 384
+#else
+#define KC 512
+#endif
+
+// Columns of B per block: KC x NC words, 1.1 MiB, are a little more than half of a common second-level cache.
+#define NC 768
+
+// Rows per pass. It bounds the f32 sums kept for a bf16 C that needs several blocks of k.
+#define MC 1024
+
+// Columns of a panel of B: two vectors, or two tiles.
+#define NR (2 * LANES)
+
+// Room for a panel of A and for a tile of C, for every micro-kernel.
+#define A_WORDS (64 * KC / K_PER_WORD)
+#define TILE_FLOATS 1024
+
+typedef struct {
+  int64_t m, n, k;
+  View a, b;
+  void *c;
+  int64_t c_row;
+  int accumulate, wide; // wide: C is f32, whatever `real` is
+} Product;
+
+typedef struct {
+  word *a, *b;
+  float *tile, *sums;
+} Buffers;
+
+static inline int64_t words_of(int64_t depth) { return (depth + K_PER_WORD - 1) / K_PER_WORD; }
+static inline float *wide_at(const Product *p, int64_t i, int64_t j) { return (float *)p->c + i * p->c_row + j; }
+static inline real *narrow_at(const Product *p, int64_t i, int64_t j) { return (real *)p->c + i * p->c_row + j; }
+
+// C[i..][j..] = from, or += from.
+static void write_tile(const Product *p, const float *from, int64_t pitch, int64_t i, int64_t j, int64_t rows,
+                       int64_t columns, int add) {
+  for (int64_t r = 0; r < rows; r++, from += pitch) {
+    float *wide = wide_at(p, i + r, j);
+    real *narrow = narrow_at(p, i + r, j);
+    if (p->wide && add)
+      for (int64_t s = 0; s < columns; s++) wide[s] += from[s];
+    else if (p->wide)
+      memcpy(wide, from, (size_t)columns * sizeof(float));
+    else
+      for (int64_t s = 0; s < columns; s++) store(narrow + s, add ? load(narrow + s) + from[s] : from[s]);
+  }
+}
+
+// to = C[i..][j..].
+static void read_tile(const Product *p, float *to, int64_t pitch, int64_t i, int64_t j, int64_t rows, int64_t columns) {
+  for (int64_t r = 0; r < rows; r++, to += pitch)
+    for (int64_t s = 0; s < columns; s++)
+      to[s] = p->wide ? *wide_at(p, i + r, j + s) : load(narrow_at(p, i + r, j + s));
+}

@@ -1,0 +1,165 @@
+// The product on AMX: eight tile registers of 16 rows of 64 bytes, and an instruction that multiplies two of them.
+//
+// tdpbf16ps adds to a tile of C [16, 16] (f32) the product of a tile of A [16, 32] (bf16) and a tile of B [32, 16], the
+// latter stored as pairs along k: [16 pairs][16 columns]. A tile of A is thus a panel by rows, a tile of B a panel by
+// columns. Four tiles of C, two of A and two of B: four products for four loads.
+//
+// A sum starts from what C holds and runs through all of k in steps of 32, in tile registers or, between blocks of k,
+// in memory as f32; the last step is filled up with zeros.
+#pragma once
+#include "gemm.h"
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define TILE 16 // rows of a tile, and its words per row
+
+// The operating system grants the tile registers on request, once per process.
+static int tiles_granted(void) {
+  enum { UNKNOWN, GRANTED, REFUSED, REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
+  static int state = UNKNOWN;
+  int known = __atomic_load_n(&state, __ATOMIC_RELAXED);
+  if (known == UNKNOWN) {
+    known = syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0 ? GRANTED : REFUSED;
+    __atomic_store_n(&state, known, __ATOMIC_RELAXED);
+  }
+  return known == GRANTED;
+}
+
+// Every thread says how it uses its tiles: all eight in full.
+static void configure_tiles(void) {
+  static const struct {
+    uint8_t palette, start_row, reserved[14];
+    uint16_t bytes_per_row[16];
+    uint8_t rows[16];
+  } config = {1, 0, {0}, {64, 64, 64, 64, 64, 64, 64, 64}, {TILE, TILE, TILE, TILE, TILE, TILE, TILE, TILE}};
+  _tile_loadconfig(&config);
+}
+
+// The compiler does not know that loading a tile reads memory: everything must be stored before.
+static inline void finish_stores(void) { __asm__ volatile("" ::: "memory"); }
+
+// c [32, 32] += a·b, or [16, 32] if there is only one tile of rows. `words` is a multiple of 16.
+static void tile_product(int two, int64_t words, const word *a, const word *b, float *c, int64_t c_row, int add) {
+  const int64_t c_bytes = c_row * 4, a_bytes = words * 4, b_bytes = NR * 4;
+  const word *a_below = a + TILE * words;
+  float *c_below = c + TILE * c_row;
+  finish_stores();
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  if (add) {
+    _tile_loadd(0, c, c_bytes);
+    _tile_loadd(1, c + TILE, c_bytes);
+    if (two) {
+      _tile_loadd(2, c_below, c_bytes);
+      _tile_loadd(3, c_below + TILE, c_bytes);
+    }
+  }
+  for (int64_t p = 0; p < words; p += TILE) {
+    _tile_loadd(6, b + p * NR, b_bytes);
+    _tile_loadd(7, b + p * NR + TILE, b_bytes);
+    _tile_loadd(4, a + p, a_bytes);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    if (two) {
+      _tile_loadd(5, a_below + p, a_bytes);
+      _tile_dpbf16ps(2, 5, 6);
+      _tile_dpbf16ps(3, 5, 7);
+    }
+  }
+  _tile_stored(0, c, c_bytes);
+  _tile_stored(1, c + TILE, c_bytes);
+  if (two) {
+    _tile_stored(2, c_below, c_bytes);
+    _tile_stored(3, c_below + TILE, c_bytes);
+  }
+}
+
+// One block of k, packed: panels of B stay in the second-level cache, a panel of 32 rows of A in the first.
+static void tile_block(const Product *p, View a, View b, int64_t depth, int add, Buffers *buffers) {
+  const int64_t words = round_up(words_of(depth), TILE);
+  for (int64_t j = 0; j < p->n; j += NR)
+    pack_columns(view_at(b, j, 0), smaller(NR, p->n - j), depth, words, NR, buffers->b + j * words);
+  for (int64_t i = 0; i < p->m; i += 2 * TILE) {
+    const int64_t rows = smaller(2 * TILE, p->m - i);
+    pack_rows(view_at(a, i, 0), rows, depth, words, words, buffers->a);
+    for (int64_t j = 0; j < p->n; j += NR) {
+      const int64_t columns = smaller(NR, p->n - j);
+      const int direct = p->wide && columns == NR && rows % TILE == 0;
+      if (!direct && add) read_tile(p, buffers->tile, NR, i, j, rows, columns);
+      tile_product(rows > TILE, words, buffers->a, buffers->b + j * words, direct ? wide_at(p, i, j) : buffers->tile,
+                   direct ? p->c_row : NR, add);
+      if (!direct) write_tile(p, buffers->tile, NR, i, j, rows, columns, 0);
+    }
+  }
+}
+
+// Few rows of A against a B that is contiguous along k: Bᵀ then needs no packing as the left operand of Cᵀ = Bᵀ·Aᵀ, and
+// streams from memory into the tiles. The products and their order are the same, so are the bits. What does not fill a
+// tile (the last columns, the last words) is packed.
+#define STREAM_COLUMNS 64
+
+// turned [64 columns of C][16 rows of C] = or += b·a for 16 rows.
+static void stream_product(int64_t whole, int64_t words, const real *b, int64_t b_bytes, const word *b_rest, const word *a,
+                           float *turned) {
+  finish_stores();
+  _tile_loadd(0, turned, 64);
+  _tile_loadd(1, turned + 256, 64);
+  _tile_loadd(2, turned + 512, 64);
+  _tile_loadd(3, turned + 768, 64);
+  for (int64_t p = 0; p < words; p += TILE) {
+    const char *left = p < whole ? (const char *)(b + 2 * p) : (const char *)b_rest;
+    const int64_t pitch = p < whole ? b_bytes : 4 * TILE;
+    _tile_loadd(7, a + p * TILE, 64);
+    _tile_loadd(4, left, pitch);
+    _tile_dpbf16ps(0, 4, 7);
+    _tile_loadd(5, left + TILE * pitch, pitch);
+    _tile_dpbf16ps(1, 5, 7);
+    _tile_loadd(6, left + 2 * TILE * pitch, pitch);
+    _tile_dpbf16ps(2, 6, 7);
+    _tile_loadd(4, left + 3 * TILE * pitch, pitch);
+    _tile_dpbf16ps(3, 4, 7);
+  }
+  _tile_stored(0, turned, 64);
+  _tile_stored(1, turned + 256, 64);
+  _tile_stored(2, turned + 512, 64);
+  _tile_stored(3, turned + 768, 64);
+}
+
+static void turn(const float *from, int64_t from_row, float *to, int64_t to_row) {
+  vi block[LANES];
+  for (int i = 0; i < LANES; i++) block[i] = *(const vi *)(from + i * from_row);
+  transpose(block);
+  for (int i = 0; i < LANES; i++) *(vi *)(to + i * to_row) = block[i];
+}
+
+static void tile_stream(const Product *p, View a, View b, int64_t depth, int add, Buffers *buffers) {
+  const int64_t words = round_up(words_of(depth), TILE), whole = depth / (2 * TILE) * TILE;
+  for (int64_t i = 0; i < p->m; i += TILE)
+    pack_columns(view_at(a, i, 0), smaller(TILE, p->m - i), depth, words, TILE, buffers->a + i * words);
+  word *rest = buffers->b;
+  float *turned = (float *)(buffers->b + STREAM_COLUMNS * KC);
+  for (int64_t j = 0; j < p->n; j += STREAM_COLUMNS) {
+    const int64_t columns = smaller(STREAM_COLUMNS, p->n - j);
+    const View strip = view_at(b, j, 0);
+    // Full strips read B in place up to the last whole tile; the last strip is packed altogether.
+    const int full = columns == STREAM_COLUMNS;
+    if (full && whole < words) pack_rows(view_at(strip, 0, 2 * whole), columns, depth - 2 * whole, TILE, TILE, rest);
+    if (!full) pack_rows(strip, columns, depth, words, words, rest);
+    for (int64_t i = 0; i < p->m; i += TILE) {
+      const int64_t rows = smaller(TILE, p->m - i);
+      memset(turned, 0, STREAM_COLUMNS * TILE * 4);
+      if (add) {
+        read_tile(p, buffers->tile, STREAM_COLUMNS, i, j, rows, columns);
+        for (int64_t s = 0; s < columns; s += TILE) turn(buffers->tile + s, STREAM_COLUMNS, turned + s * TILE, TILE);
+      }
+      if (full)
+        stream_product(whole, words, strip.data, strip.outer * 2, rest, buffers->a + i * words, turned);
+      else
+        stream_product(words, words, (const real *)rest, words * 4, NULL, buffers->a + i * words, turned);
+      for (int64_t s = 0; s < columns; s += TILE) turn(turned + s * TILE, TILE, buffers->tile + s, STREAM_COLUMNS);
+      write_tile(p, buffers->tile, STREAM_COLUMNS, i, j, rows, columns, 0);
+    }
+  }
+}
