@@ -1,0 +1,228 @@
+/**
+ * The CPU: memory from a pool of buffers, ops as C kernels compiled on first use, or as their references in TypeScript
+ * where there is no compiler (or no kernel, as for f64).
+ *
+ * @module
+ */
+import { Arguments } from "../../ffi/mod.ts";
+import { codeOf, decode, type DType, encode, isFloating } from "../dtype.ts";
+import { OutOfMemoryError, TensorError } from "../errors.ts";
+import { contiguousStrides, isContiguous, sizeOf } from "../layout.ts";
+import type { AnyOp, Kernel, NumberTensor, View } from "../op.ts";
+import { copy } from "../ops/copy.ts";
+import { bytesOf } from "../dtype.ts";
+import { Storage } from "../storage.ts";
+import type { Backend } from "./backend.ts";
+import { CpuKernels, type NativeKernel } from "./cpu_kernels.ts";
+import { type MemoryStats, Pool, type Segment } from "./pool.ts";
+
+const outOfMemory = 1; // status code of kernel.h
+const hugePage = 2 * 1024 * 1024;
+
+/** The CPU as a device. */
+export class CpuBackend implements Backend {
+  readonly name = "cpu";
+  readonly #kernels = new CpuKernels();
+  readonly #arguments = new Arguments(64);
+  readonly #native = new Map<AnyOp, Map<DType, NativeKernel | null>>();
+  readonly #pool: Pool = new Pool({
+    allocate: (bytes) => this.#segment(bytes),
+    release: () => {}, // the garbage collector takes the buffer once nothing refers to it
+  }, 0.9 * Deno.systemMemoryInfo().total);
+
+  /** Figures of its memory, in bytes. */
+  get memory(): MemoryStats {
+    return this.#pool.stats;
+  }
+
+  /** The most memory it may reserve, in bytes; 90 % of the machine's by default. */
+  set memoryLimit(bytes: number) {
+    this.#pool.limit = bytes;
+  }
+
+  /** Start measuring the peak of memory in use anew. */
+  resetPeak(): void {
+    this.#pool.resetPeak();
+  }
+
+  /** Give cached memory back to the system. Returns the number of bytes. */
+  trim(): number {
+    return this.#pool.trim();
+  }
+
+  /** How ops run: the compiler in use, or why there is none. */
+  get description(): string {
+    return this.#kernels.description;
+  }
+
+  /** Threads that kernels use. */
+  get threads(): number {
+    return this.#kernels.threads;
+  }
+
+  /** Use `count` threads; results do not depend on it. Throws RangeError unless it is a whole number of at least 1. */
+  set threads(count: number) {
+    this.#kernels.threads = count;
+  }
+
+  allocate(bytes: number): Storage {
+    return new Storage(this, this.#pool.take(bytes));
+  }
+
+  free(storage: Storage): void {
+    this.#pool.give(storage.block);
+  }
+
+  write(to: Storage, offset: number, from: Uint8Array): void {
+    bytes(to, offset, from.length).set(from);
+  }
+
+  read(from: Storage, offset: number, to: Uint8Array): void {
+    to.set(bytes(from, offset, to.length));
+  }
+
+  run(op: AnyOp, inputs: readonly View[], outputs: readonly View[], params: unknown): void {
+    const kernel = op.kernel;
+    const native = kernel ? this.#lookup(op, kernel, inputs, outputs) : null;
+    if (native) this.#call(op, kernel!, native, inputs, outputs, params);
+    else runReference(op, inputs, outputs, params);
+  }
+
+  /** Nothing to wait for: calls return when they are done. */
+  synchronize(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  #lookup(
+    op: AnyOp,
+    kernel: Kernel<unknown>,
+    inputs: readonly View[],
+    outputs: readonly View[],
+  ): NativeKernel | null {
+    const dtype = kernel.dtype ? kernel.dtype(inputs, outputs) : floatingType(inputs, outputs);
+    let entries = this.#native.get(op);
+    if (!entries) this.#native.set(op, entries = new Map());
+    let native = entries.get(dtype);
+    if (native === undefined) entries.set(dtype, native = this.#kernels.find(kernel, dtype));
+    return native;
+  }
+
+  #call(
+    op: AnyOp,
+    kernel: Kernel<unknown>,
+    native: NativeKernel,
+    inputs: readonly View[],
+    outputs: readonly View[],
+    params: unknown,
+  ): void {
+    const ready = kernel.strided || inputs.every(isContiguous)
+      ? inputs
+      : inputs.map((x) => isContiguous(x) ? x : this.#contiguous(x));
+    try {
+      kernel.arguments(this.#arguments.reset(), ready, outputs, params);
+      const status = native(this.#arguments.pointer);
+      if (status !== 0) throw statusError(op, status, inputs, params);
+    } finally {
+      if (ready !== inputs) ready.forEach((x, i) => x !== inputs[i] && x.storage.release());
+    }
+  }
+
+  #contiguous(view: View): View {
+    const { shape, dtype } = view;
+    const storage = this.allocate(sizeOf(shape) * bytesOf(dtype));
+    const result: View = { storage, dtype, shape, strides: contiguousStrides(shape), offset: 0 };
+    this.run(copy, [view], [result], {});
+    return result;
+  }
+
+  /** Zeroed memory; large segments start at a huge page and ask for them. */
+  #segment(wanted: number): Segment {
+    const alignment = wanted >= hugePage ? hugePage : 64;
+    const buffer = new ArrayBuffer(wanted + alignment);
+    const base = Number(Deno.UnsafePointer.value(Deno.UnsafePointer.of(buffer)));
+    const address = Math.ceil(base / alignment) * alignment;
+    this.#kernels.adviseHugePages(address, wanted);
+    return { address, bytes: wanted, buffer, start: address - base };
+  }
+}
+
+/** The bytes of a storage as JavaScript sees them. */
+function bytes(storage: Storage, offset: number, length: number): Uint8Array {
+  const { segment, offset: blockOffset } = storage.block;
+  return new Uint8Array(segment.buffer!, segment.start + blockOffset + offset, length);
+}
+
+function floatingType(inputs: readonly View[], outputs: readonly View[]): DType {
+  for (const x of inputs) if (isFloating(x.dtype)) return x.dtype;
+  return outputs[0].dtype;
+}
+
+function statusError(op: AnyOp, status: number, inputs: readonly View[], params: unknown): Error {
+  if (status === outOfMemory) {
+    return new OutOfMemoryError(
+      `${op.name}: the system has no memory for its working space. Use smaller batches.`,
+    );
+  }
+  return op.kernel?.error?.(status, inputs, params) ??
+    new TensorError(`${op.name}: its kernel failed with status ${status}. Please report this.`);
+}
+
+/** Run the definition of an op: decode, loop, encode. */
+function runReference(
+  op: AnyOp,
+  inputs: readonly View[],
+  outputs: readonly View[],
+  params: unknown,
+): void {
+  const results = outputs.map(toNumbers);
+  op.reference(inputs.map(toNumbers), results, params);
+  results.forEach((result, i) => fromNumbers(result, outputs[i]));
+}
+
+/** The elements of a view in row-major order. */
+export function toNumbers(view: View): NumberTensor {
+  const { shape, dtype, offset, storage } = view, width = bytesOf(dtype);
+  const { segment, offset: blockOffset } = storage.block;
+  const start = segment.start + blockOffset;
+  if (isContiguous(view)) {
+    const data = decode(dtype, segment.buffer!, start + offset * width, sizeOf(shape));
+    return { shape, dtype, data };
+  }
+  const indices = elementIndices(view);
+  const data = decode(
+    dtype,
+    segment.buffer!,
+    start,
+    1 + indices.reduce((a, b) => Math.max(a, b), 0),
+  );
+  const picked = data.slice(0, 0).constructor as { new (n: number): typeof data };
+  const result = new picked(indices.length);
+  indices.forEach((index, i) => result[i] = data[index]);
+  return { shape, dtype, data: result };
+}
+
+/** Write numbers in row-major order to where a view's elements lie. */
+function fromNumbers({ data, dtype }: NumberTensor, view: View): void {
+  const width = bytesOf(dtype), { segment, offset: blockOffset } = view.storage.block;
+  const start = segment.start + blockOffset;
+  if (isContiguous(view)) return encode(dtype, data, segment.buffer!, start + view.offset * width);
+  elementIndices(view).forEach((index, i) =>
+    encode(dtype, [data[i]], segment.buffer!, start + index * width)
+  );
+}
+
+/** Index in the storage of each element, in row-major order. */
+function elementIndices({ shape, strides, offset }: View): number[] {
+  let indices = [offset];
+  shape.forEach((size, axis) => {
+    indices = indices.flatMap((base) =>
+      Array.from({ length: size }, (_, i) => base + i * strides[axis])
+    );
+  });
+  return indices;
+}
+
+/** The kernel code of a view's element type, as `ops/copy.c` numbers them. */
+export function dtypeCode(view: View): number {
+  return codeOf(view.dtype);
+}

@@ -1,0 +1,237 @@
+/**
+ * A caching allocator over large segments: best fit, split on take, merged with free neighbours on give. It knows nothing
+ * about devices; both backends use it.
+ *
+ * @module
+ */
+import { OutOfMemoryError } from "../errors.ts";
+
+/** Memory as the system handed it out. */
+export interface Segment {
+  /** Native address of its first byte. */
+  readonly address: number;
+  readonly bytes: number;
+  /** The same memory as JavaScript sees it; null where it cannot. */
+  readonly buffer: ArrayBuffer | null;
+  /** Byte of `buffer` at which the segment starts. */
+  readonly start: number;
+}
+
+/** A piece of a segment, in use or free. */
+export interface Block {
+  readonly segment: Segment;
+  /** Bytes from the segment's first byte. */
+  readonly offset: number;
+  bytes: number;
+  free: boolean;
+  previous: Block | null;
+  next: Block | null;
+}
+
+/** Figures of a pool, in bytes but for the count. */
+export interface MemoryStats {
+  /** Handed out and not given back. */
+  inUse: number;
+  /** Blocks handed out and not given back. */
+  blocks: number;
+  /** The most that was in use at once since the last `resetPeak`. */
+  peak: number;
+  /** Taken from the system, in use or cached for reuse. */
+  reserved: number;
+  /** The most that may be reserved. */
+  limit: number;
+}
+
+/** Where a pool gets its segments. */
+export interface SegmentSource {
+  /** A segment of at least `bytes` bytes, 64-byte aligned. May throw when the system has none. */
+  allocate(bytes: number): Segment;
+  /** Give a segment back. */
+  release(segment: Segment): void;
+}
+
+const alignment = 64;
+const smallLimit = 4096; // up to here blocks come from slabs of one size each, and are never merged
+const slabBytes = 64 * 1024;
+const largeGrain = 4096;
+const segmentBytes = 32 * 1024 * 1024;
+const segmentGrain = 2 * 1024 * 1024; // huge pages
+
+const roundUp = (value: number, grain: number): number => Math.ceil(value / grain) * grain;
+
+/** Hands out 64-byte aligned blocks and keeps what is given back for the next request. */
+export class Pool {
+  readonly #source: SegmentSource;
+  readonly #small: Block[][] = []; // free small blocks, by bytes / alignment
+  readonly #large: Block[] = []; // free large blocks, smallest first
+  readonly #stats: MemoryStats;
+
+  /** A pool over `source` that reserves at most `limit` bytes. */
+  constructor(source: SegmentSource, limit: number) {
+    this.#source = source;
+    this.#stats = { inUse: 0, blocks: 0, peak: 0, reserved: 0, limit };
+  }
+
+  /** A copy of the figures. */
+  get stats(): MemoryStats {
+    return { ...this.#stats };
+  }
+
+  /** The most that may be reserved, in bytes. */
+  set limit(bytes: number) {
+    this.#stats.limit = bytes;
+  }
+
+  /** Start measuring the peak anew from what is in use. */
+  resetPeak(): void {
+    this.#stats.peak = this.#stats.inUse;
+  }
+
+  /** A block of at least `bytes` bytes with undefined contents. Throws OutOfMemoryError beyond the limit. */
+  take(bytes: number): Block {
+    const block = bytes <= smallLimit
+      ? this.#takeSmall(bytes)
+      : this.#takeLarge(roundUp(bytes, largeGrain));
+    block.free = false;
+    const stats = this.#stats;
+    stats.blocks++;
+    stats.inUse += block.bytes;
+    if (stats.inUse > stats.peak) stats.peak = stats.inUse;
+    return block;
+  }
+
+  /** Give a block back for reuse. */
+  give(block: Block): void {
+    this.#stats.blocks--;
+    this.#stats.inUse -= block.bytes;
+    block.free = true;
+    if (block.bytes <= smallLimit) this.#small[block.bytes / alignment].push(block);
+    else this.#addLarge(this.#merge(block));
+  }
+
+  /** Return wholly free segments to the system. Returns the number of bytes released. */
+  trim(): number {
+    let released = 0;
+    for (const block of [...this.#large]) {
+      if (block.previous || block.next) continue;
+      this.#removeLarge(block);
+      released += this.#release(block.segment);
+    }
+    return released;
+  }
+
+  #takeSmall(bytes: number): Block {
+    const size = Math.max(alignment, roundUp(bytes, alignment));
+    const free = this.#small[size / alignment] ??= [];
+    const block = free.pop();
+    if (block) return block;
+    const { segment, offset } = this.#takeLarge(slabBytes);
+    for (let at = slabBytes - size; at >= 0; at -= size) {
+      free.push({
+        segment,
+        offset: offset + at,
+        bytes: size,
+        free: true,
+        previous: null,
+        next: null,
+      });
+    }
+    return free.pop()!;
+  }
+
+  #takeLarge(bytes: number): Block {
+    const index = this.#firstFit(bytes);
+    const block = index < this.#large.length
+      ? this.#large.splice(index, 1)[0]
+      : this.#reserve(bytes);
+    if (block.bytes - bytes >= largeGrain) this.#addLarge(split(block, bytes));
+    block.free = false;
+    return block;
+  }
+
+  /** Index of the smallest free block of at least `bytes` bytes, by bisection. */
+  #firstFit(bytes: number): number {
+    let low = 0, high = this.#large.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#large[middle].bytes < bytes) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  #reserve(bytes: number): Block {
+    const stats = this.#stats;
+    let size = Math.max(segmentBytes, roundUp(bytes, segmentGrain));
+    if (stats.reserved + size > stats.limit) this.trim();
+    if (stats.reserved + size > stats.limit) size = bytes;
+    if (stats.reserved + size > stats.limit) throw this.#outOfMemory(bytes);
+    let segment: Segment;
+    try {
+      segment = this.#source.allocate(size);
+    } catch (cause) {
+      this.trim();
+      throw this.#outOfMemory(bytes, cause);
+    }
+    stats.reserved += segment.bytes;
+    return { segment, offset: 0, bytes: segment.bytes, free: true, previous: null, next: null };
+  }
+
+  #release(segment: Segment): number {
+    this.#stats.reserved -= segment.bytes;
+    this.#source.release(segment);
+    return segment.bytes;
+  }
+
+  #merge(block: Block): Block {
+    const { previous, next } = block;
+    if (next?.free) {
+      this.#removeLarge(next);
+      join(block, next);
+    }
+    if (!previous?.free) return block;
+    this.#removeLarge(previous);
+    join(previous, block);
+    return previous;
+  }
+
+  #addLarge(block: Block): void {
+    this.#large.splice(this.#firstFit(block.bytes), 0, block);
+  }
+
+  #removeLarge(block: Block): void {
+    this.#large.splice(this.#large.indexOf(block, this.#firstFit(block.bytes)), 1);
+  }
+
+  #outOfMemory(bytes: number, cause?: unknown): OutOfMemoryError {
+    const { inUse, reserved, limit } = this.#stats;
+    return new OutOfMemoryError(
+      `memory: no room for ${bytes} more bytes, ${inUse} in use, ${reserved} reserved (limit ${limit}). ` +
+        `Dispose tensors, wrap the step in scope(), use smaller batches, or raise the limit.`,
+      { cause },
+    );
+  }
+}
+
+/** Cut `block` after `bytes` bytes; returns the rest, free. */
+function split(block: Block, bytes: number): Block {
+  const rest: Block = {
+    segment: block.segment,
+    offset: block.offset + bytes,
+    bytes: block.bytes - bytes,
+    free: true,
+    previous: block,
+    next: block.next,
+  };
+  if (rest.next) rest.next.previous = rest;
+  block.next = rest;
+  block.bytes = bytes;
+  return rest;
+}
+
+/** Grow `block` over its neighbour `next`. */
+function join(block: Block, next: Block): void {
+  block.bytes += next.bytes;
+  block.next = next.next;
+  if (next.next) next.next.previous = block;
+}

@@ -1,0 +1,50 @@
+/**
+ * What can go wrong, as types. A message reads `<op>: <what is wrong>, <as given> (<the numbers that disagree>). <the fix>`.
+ *
+ * @module
+ */
+
+/** The base of every error this library throws about tensors. */
+export class TensorError extends Error {
+  override name = "TensorError";
+}
+
+/** Shapes that do not fit the op. */
+export class ShapeError extends TensorError {
+  override name = "ShapeError";
+}
+
+/** Element types that do not fit the op, or each other. */
+export class DTypeError extends TensorError {
+  override name = "DTypeError";
+}
+
+/** An index outside its axis. */
+export class IndexError extends TensorError {
+  override name = "IndexError";
+}
+
+/** A tensor used after it was disposed. */
+export class DisposedError extends TensorError {
+  override name = "DisposedError";
+}
+
+/** A gradient that cannot be computed. */
+export class GradError extends TensorError {
+  override name = "GradError";
+}
+
+/** A device that is missing, or inputs that live on different ones. */
+export class DeviceError extends TensorError {
+  override name = "DeviceError";
+}
+
+/** An allocation beyond the memory limit. */
+export class OutOfMemoryError extends TensorError {
+  override name = "OutOfMemoryError";
+}
+
+/** A value that must be finite and is not. */
+export class NonFiniteError extends TensorError {
+  override name = "NonFiniteError";
+}

@@ -1,0 +1,30 @@
+/**
+ * Tensors with gradients, on kernels that are compiled on first use.
+ *
+ * @example
+ * ```ts
+ * import { scope, Tensor } from "@denotron/denotron/tensor";
+ * using weight = Tensor.from([1, 2, 3]).requireGrad();
+ * scope(() => weight.mul(weight).sum().backward());
+ * console.assert(weight.grad!.data().join() === "2,4,6");
+ * ```
+ *
+ * @module
+ */
+export * from "./autograd.ts";
+export { device, type DeviceName } from "./device.ts";
+export * from "./dtype.ts";
+export * from "./errors.ts";
+export * from "./layout.ts";
+export type * from "./op.ts";
+export { scope, type Tracked } from "./scope.ts";
+export { Storage } from "./storage.ts";
+export {
+  type Axes,
+  call,
+  callInto,
+  type Nested,
+  Tensor,
+  type TensorOptions,
+  view,
+} from "./tensor.ts";

@@ -1,0 +1,134 @@
+/**
+ * What the library knows about an op. An op is one constant in one file: its name, its shape rule, a reference in plain
+ * TypeScript that defines it, the kernels that run it fast, its gradient, and the samples that test all of them.
+ *
+ * @module
+ */
+import type { Arguments } from "../ffi/args.ts";
+import type { DType, NumberArray } from "./dtype.ts";
+import type { Layout, Shape } from "./layout.ts";
+import type { Storage } from "./storage.ts";
+import type { Tensor } from "./tensor.ts";
+
+/** What a kernel sees of a tensor: memory and how it is laid out; no gradients. */
+export interface View extends Layout {
+  readonly storage: Storage;
+  readonly dtype: DType;
+}
+
+/** Shape and element type of a tensor that does not exist yet. */
+export interface TensorSpec {
+  readonly shape: Shape;
+  readonly dtype: DType;
+}
+
+/** What a reference implementation sees of a tensor: its elements in row-major order, decoded to numbers. */
+export interface NumberTensor {
+  readonly shape: Shape;
+  readonly dtype: DType;
+  readonly data: NumberArray;
+}
+
+/** One `T` for each input. */
+export type PerInput<I extends readonly unknown[], T> = { readonly [K in keyof I]: T };
+
+/** How an op runs as native code. */
+export interface Kernel<P> {
+  /** The C source, next to the op. */
+  readonly source: URL;
+  /** Lines appended to the source, for families of ops that share one. */
+  readonly instance?: string;
+  /** Name of the C function without the element type's suffix. */
+  readonly entry: string;
+  /** Element type to run as; by default that of the first floating input. */
+  dtype?(inputs: readonly View[], outputs: readonly View[]): DType;
+  /** It reads inputs of any layout. Otherwise they are made contiguous before the call. */
+  readonly strided?: boolean;
+  /** Fill the argument block. */
+  arguments(to: Arguments, inputs: readonly View[], outputs: readonly View[], params: P): void;
+  /** The error for a status other than 0 and 1 (out of memory). */
+  error?(status: number, inputs: readonly View[], params: P): Error;
+}
+
+/** What a gradient rule sees. */
+export interface VjpContext<P, I extends readonly Tensor[]> {
+  /** The saved inputs; those that `saves.inputs` does not name are not there. */
+  readonly inputs: I;
+  /** The saved outputs; likewise. */
+  readonly outputs: readonly Tensor[];
+  /** Shape and element type of each input, saved or not. */
+  readonly specs: PerInput<I, TensorSpec>;
+  readonly params: P;
+  /** Whether the gradient of each input is wanted. */
+  readonly needs: PerInput<I, boolean>;
+  /** The f32 gradient of input `i` if it exists already, to add to in place; return it from the rule to say so. */
+  into(i: number): Tensor | null;
+  /** Call another op. */
+  apply<Q, J extends readonly Tensor[]>(op: Op<Q, J>, inputs: J, params: Q): Tensor[];
+  /** Call another op, which writes (or adds to) tensors that exist. */
+  applyInto<Q, J extends readonly Tensor[]>(
+    op: Op<Q, J>,
+    inputs: J,
+    outputs: readonly Tensor[],
+    params: Q,
+  ): void;
+}
+
+/** Gradients of the inputs; null where there is none. */
+export type Gradients<I extends readonly unknown[]> = PerInput<I, Tensor | null>;
+
+/** Inputs and parameters to test an op with. */
+export interface Sample<P, I extends readonly unknown[] = readonly unknown[]> {
+  readonly shapes: PerInput<I, Shape>;
+  readonly params: P;
+  /** Element type of each input where it is not the floating type under test. */
+  readonly dtypes?: readonly (DType | null)[];
+  /** Values to draw an input from, given a uniform number in [0, 1); by default it is spread over [-2, 2). */
+  readonly draw?: (input: number, uniform: number) => number;
+}
+
+/** Everything the library knows about one op. */
+export interface Op<P = unknown, I extends readonly Tensor[] = readonly Tensor[]> {
+  /** As users call it, and as errors name it. */
+  readonly name: string;
+  /** Shape and element type of each output. Throws ShapeError or DTypeError when the inputs do not fit. */
+  outputs(inputs: PerInput<I, View>, params: P): readonly TensorSpec[];
+  /** The definition: plain loops over decoded elements. Outputs of in-place ops hold the previous contents. */
+  reference(inputs: PerInput<I, NumberTensor>, outputs: readonly NumberTensor[], params: P): void;
+  /** How it runs as C. */
+  readonly kernel?: Kernel<P>;
+  /**
+   * Its gradient as a vector-Jacobian product: from the gradients of the outputs (null where one played no part in the
+   * loss) to those of the inputs. Without it, calling the op on a tensor that requires a gradient is an error.
+   */
+  vjp?(gradients: readonly Tensor[], context: VjpContext<P, I>): Gradients<I>;
+  /** What the gradient needs kept. */
+  readonly saves?: { readonly inputs?: readonly number[]; readonly outputs?: readonly number[] };
+  /** Ops that only its gradient calls. */
+  readonly companions?: readonly AnyOp[];
+  /** Outputs that no gradient flows through, such as indices. */
+  readonly constantOutputs?: readonly number[];
+  readonly samples: readonly Sample<P, I>[];
+}
+
+/** An op whose parameters and number of inputs do not matter. */
+export type AnyOp = Op<unknown, readonly Tensor[]>;
+/** An op of one input. */
+export type Unary<P = void> = Op<P, readonly [Tensor]>;
+/** An op of two inputs. */
+export type Binary<P = void> = Op<P, readonly [Tensor, Tensor]>;
+/** An op of three inputs. */
+export type Ternary<P = void> = Op<P, readonly [Tensor, Tensor, Tensor]>;
+
+/** An op that only looks at the same memory differently. */
+export interface ViewOp<P = unknown> {
+  readonly name: string;
+  /** The new layout. Throws ShapeError when it cannot be. */
+  layout(x: Layout, params: P): Layout;
+  /** Its gradient, given that of the view and the shape of the input. */
+  vjp(gradient: Tensor, input: TensorSpec, params: P, context: ViewContext): Tensor;
+  readonly samples: readonly { readonly shape: Shape; readonly params: P }[];
+}
+
+/** What the gradient of a view may call. */
+export type ViewContext = Pick<VjpContext<unknown, readonly Tensor[]>, "apply" | "applyInto">;

@@ -1,0 +1,28 @@
+/**
+ * Fill with one value.
+ *
+ * @module
+ */
+import { codeOf } from "../dtype.ts";
+import { sizeOf } from "../layout.ts";
+import type { Unary } from "../op.ts";
+import { addressOf } from "./address.ts";
+
+/** Every element becomes `value`. The input gives shape and element type; it is not read. */
+export const fill: Unary<{ readonly value: number }> = {
+  name: "fill",
+  outputs: ([{ shape, dtype }]) => [{ shape, dtype }],
+  reference: (_, [out], { value }) => void out.data.fill(value),
+  kernel: {
+    source: new URL("./fill.c", import.meta.url),
+    entry: "fill",
+    strided: true,
+    dtype: ([x]) => x.dtype === "e4m3" ? "e4m3" : "f32", // one kernel for all types that C knows
+    arguments: (to, _, [out], { value }) => {
+      to.address(addressOf(out)).integer(codeOf(out.dtype)).integer(sizeOf(out.shape)).float(value);
+      to.integer(Math.trunc(value) || 0);
+    },
+  },
+  vjp: () => [null],
+  samples: [{ shapes: [[5]], params: { value: 0.5 } }, { shapes: [[0]], params: { value: 1 } }],
+};

@@ -1,0 +1,612 @@
+/**
+ * The tensor.
+ *
+ * @module
+ */
+import { attach, backward, type Caller, isRecording, record } from "./autograd.ts";
+import { allocate, checkContiguous, checkInputs, checkOutputs } from "./call.ts";
+import { device, type DeviceName } from "./device.ts";
+import { bytesOf, type DType, encode, type NumberArray } from "./dtype.ts";
+import { GradError, ShapeError } from "./errors.ts";
+import { Handle } from "./handle.ts";
+import {
+  checkShape,
+  contiguousStrides,
+  formatShape,
+  inferShape,
+  isContiguous,
+  reshapeLayout,
+  resolveAxis,
+  sameShape,
+  type Shape,
+  sizeOf,
+} from "./layout.ts";
+import type { Op, ViewOp } from "./op.ts";
+import * as ops from "./ops/mod.ts";
+import type { Pointwise } from "./ops/pointwise.ts";
+
+/** Where a tensor is made, and of what type. */
+export interface TensorOptions {
+  /** Element type; f32 by default. */
+  readonly dtype?: DType;
+  /** Device; the CPU by default. */
+  readonly device?: DeviceName;
+}
+
+/** Numbers, or lists of them, of equal lengths on each level. */
+export type Nested = number | NumberArray | readonly Nested[];
+
+/** An axis, several, or all of them. */
+export type Axes = number | readonly number[];
+
+/**
+ * An n-dimensional array of numbers that remembers how it was computed. Calls run at once. Only `item()`, `data()` and
+ * printing wait for a device.
+ *
+ * @example
+ * ```ts
+ * import { scope, Tensor } from "@denotron/denotron/tensor";
+ * using weight = Tensor.from([[1, 2], [3, 4]]).requireGrad();
+ * scope(() => weight.mul(weight).sum().backward());
+ * console.assert(weight.grad!.data().join() === "2,4,6,8");
+ * ```
+ */
+export class Tensor extends Handle {
+  #grad: Tensor | null = null;
+
+  /** Memory with undefined contents. */
+  static empty(shape: Shape, { dtype = "f32", device: name = "cpu" }: TensorOptions = {}): Tensor {
+    checkShape("empty", shape);
+    return new Tensor(
+      allocate(device(name), { shape, dtype }),
+      shape,
+      contiguousStrides(shape),
+      0,
+      dtype,
+    );
+  }
+
+  /** Every element is `value`. */
+  static full(shape: Shape, value: number, options: TensorOptions = {}): Tensor {
+    return Tensor.empty(shape, options).fill(value);
+  }
+
+  /** Zeros. */
+  static zeros(shape: Shape, options: TensorOptions = {}): Tensor {
+    return Tensor.full(shape, 0, options);
+  }
+
+  /** Ones. */
+  static ones(shape: Shape, options: TensorOptions = {}): Tensor {
+    return Tensor.full(shape, 1, options);
+  }
+
+  /** 0, 1, …, `count` − 1. */
+  static arange(count: number, options: TensorOptions = {}): Tensor {
+    return Tensor.from(Float64Array.from({ length: count }, (_, i) => i), [count], options);
+  }
+
+  /**
+   * Copy numbers. Without a shape, nested lists give it. Throws ShapeError when lists differ in length, or the number of
+   * elements does not fit the shape.
+   */
+  static from(values: Nested, shape?: Shape, options: TensorOptions = {}): Tensor {
+    const natural = shapeOf(values), wanted = shape ?? natural;
+    if (sizeOf(natural) !== sizeOf(wanted)) {
+      throw new ShapeError(
+        `from: ${sizeOf(natural)} numbers do not fill ${formatShape(wanted)} (${
+          sizeOf(wanted)
+        }). Pass as many.`,
+      );
+    }
+    const result = Tensor.empty(wanted, options);
+    const bytes = new Uint8Array(result.size * bytesOf(result.dtype));
+    encode(result.dtype, flatten(values), bytes.buffer, 0);
+    result.storage.backend.write(result.storage, 0, bytes);
+    return result;
+  }
+
+  /** Copy the raw bytes of elements in row-major order. Throws ShapeError when there are too few or too many. */
+  static fromBytes(bytes: Uint8Array, shape: Shape, options: TensorOptions = {}): Tensor {
+    const result = Tensor.empty(shape, options), needed = result.size * bytesOf(result.dtype);
+    if (bytes.length !== needed) {
+      throw new ShapeError(
+        `fromBytes: ${bytes.length} bytes do not fill ${
+          formatShape(shape)
+        } ${result.dtype} (${needed}). Pass as many.`,
+      );
+    }
+    result.storage.backend.write(result.storage, 0, bytes);
+    return result;
+  }
+
+  override readBytes(target: Uint8Array): void {
+    this.checkAlive("readBytes");
+    if (isContiguous(this)) {
+      return this.storage.backend.read(this.storage, this.offset * bytesOf(this.dtype), target);
+    }
+    using packed = this.detach().contiguous();
+    packed.readBytes(target);
+  }
+
+  // --- Memory and gradients ---
+
+  /** The gradient that `backward()` summed up, f32; null before there is one. It belongs to this tensor. */
+  get grad(): Tensor | null {
+    return this.#grad;
+  }
+
+  /** Sum gradients up in `grad` from now on, f32 of this shape; it is disposed with this tensor. */
+  set grad(grad: Tensor | null) {
+    if (grad && (!sameShape(grad.shape, this.shape) || grad.dtype !== "f32")) {
+      throw new GradError(
+        `grad: ${formatShape(grad.shape)} ${grad.dtype} cannot hold the gradient of ${
+          formatShape(this.shape)
+        }. ` +
+          `Pass f32 of that shape.`,
+      );
+    }
+    if (this.#grad && this.#grad !== grad) this.#grad[Symbol.dispose]();
+    this.#grad = grad?.keep() ?? null;
+  }
+
+  /** Add `gradient` to `grad`. */
+  addGrad(gradient: Tensor): void {
+    if (this.disposed) return;
+    if (this.#grad) {
+      callInto(ops.copy, [gradient], [this.#grad], { dtype: "f32", accumulate: true });
+    } else this.#grad = call(ops.copy, [gradient.detach()], { dtype: "f32" })[0].keep();
+  }
+
+  /** Another handle of the same memory that no scope owns and no gradient flows to. */
+  alias(): Tensor {
+    return new Tensor(
+      this.storage.retain(),
+      this.shape,
+      this.strides,
+      this.offset,
+      this.dtype,
+      true,
+    );
+  }
+
+  /** The same elements, cut off from how they were computed. No copy. */
+  detach(): Tensor {
+    checkInputs("detach", [this]);
+    return new Tensor(this.storage.retain(), this.shape, this.strides, this.offset, this.dtype);
+  }
+
+  /**
+   * Compute the gradient of this number with respect to every leaf it was computed from, and add it to their `grad`.
+   * `seed` is the gradient of this tensor; it may be left out for a single element. Frees the tape as it goes.
+   * Throws GradError when there is nothing to go back to.
+   */
+  backward(seed?: Tensor): void {
+    checkInputs("backward", seed ? [this, seed] : [this]);
+    if (!this.requiresGrad) {
+      throw new GradError(
+        `backward: ${
+          formatShape(this.shape)
+        } was computed from no tensor that requires a gradient. Call requireGrad() on one.`,
+      );
+    }
+    if (!seed && this.size !== 1) {
+      throw new GradError(
+        `backward: ${
+          formatShape(this.shape)
+        } is not one number (${this.size}). Reduce it, or pass the gradient to start from.`,
+      );
+    }
+    if (seed && !sameShape(seed.shape, this.shape)) {
+      throw new ShapeError(
+        `backward: the seed is ${formatShape(seed.shape)}, the tensor ${
+          formatShape(this.shape)
+        }. Pass the same shape.`,
+      );
+    }
+    const start = seed?.alias() ?? Tensor.full(this.shape, 1, { dtype: this.dtype }).keep();
+    try {
+      if (this.node) backward(this.node, this.outputIndex, start, caller);
+      else this.addGrad(start);
+    } finally {
+      start[Symbol.dispose]();
+    }
+  }
+
+  override [Symbol.dispose](): void {
+    super[Symbol.dispose]();
+    this.#grad?.[Symbol.dispose]();
+  }
+
+  // --- In place; never recorded ---
+
+  /** Set every element to `value`. Returns this tensor. */
+  fill(value: number): this {
+    if (isContiguous(this)) callInto(ops.fill, [this], [this], { value });
+    else {callInto(ops.copy, [Tensor.full([], value, { dtype: this.dtype }).expand(this.shape)], [
+        this,
+      ], {});}
+    return this;
+  }
+
+  /** Copy the elements of `other`, which broadcast and are cast. Returns this tensor. */
+  assign(other: Tensor): this {
+    const source = other.detach();
+    const fitting = source.expand(this.shape);
+    callInto(ops.copy, [fitting], [this], { dtype: this.dtype });
+    fitting[Symbol.dispose]();
+    source[Symbol.dispose]();
+    return this;
+  }
+
+  /** Zeros of another shape, of this type and on this device. */
+  newZeros(shape: Shape): Tensor {
+    return new Tensor(
+      allocate(this.storage.backend, { shape, dtype: this.dtype }),
+      shape,
+      contiguousStrides(shape),
+      0,
+      this.dtype,
+    ).fill(0);
+  }
+
+  // --- Views: no copy ---
+
+  /** The same elements in another shape; one size may be -1. Copies only where the strides do not allow a view. */
+  reshape(shape: Shape): Tensor {
+    const whole = inferShape("reshape", this.shape, shape);
+    return view(ops.reshape, reshapeLayout(this, whole) ? this : this.contiguous(), {
+      shape: whole,
+    });
+  }
+
+  /** Reorder the axes. */
+  permute(axes: readonly number[]): Tensor {
+    return view(ops.permute, this, { axes });
+  }
+
+  /** Swap two axes. */
+  transpose(a: number, b: number): Tensor {
+    const i = resolveAxis("transpose", a, this.rank), j = resolveAxis("transpose", b, this.rank);
+    const axes = this.shape.map((_, axis) => axis);
+    return this.permute(axes.with(i, j).with(j, i));
+  }
+
+  /** Swap the last two axes. */
+  t(): Tensor {
+    return this.transpose(-2, -1);
+  }
+
+  /** Elements `start` to `end` (not included; all the rest by default) of an axis, every `step`-th one. */
+  slice(axis: number, start: number, end?: number, step = 1): Tensor {
+    const at = resolveAxis("slice", axis, this.rank);
+    return view(ops.slice, this, { axis: at, start, end: end ?? this.shape[at], step });
+  }
+
+  /** Element `index` of an axis, which is dropped. Negative indices count from the back. */
+  select(axis: number, index: number): Tensor {
+    const at = resolveAxis("select", axis, this.rank),
+      start = index < 0 ? index + this.shape[at] : index;
+    return this.slice(at, start, start + 1).squeeze(at);
+  }
+
+  /** Repeat axes of size 1, and missing leading ones, up to `shape`. */
+  expand(shape: Shape): Tensor {
+    return view(ops.expand, this, { shape });
+  }
+
+  /** Insert an axis of size 1 before `axis`. */
+  unsqueeze(axis: number): Tensor {
+    return this.reshape(this.shape.toSpliced(resolveAxis("unsqueeze", axis, this.rank + 1), 0, 1));
+  }
+
+  /** Drop an axis of size 1. */
+  squeeze(axis: number): Tensor {
+    const at = resolveAxis("squeeze", axis, this.rank);
+    if (this.shape[at] !== 1) {
+      throw new ShapeError(
+        `squeeze: axis ${at} of ${formatShape(this.shape)} does not have size 1 (${
+          this.shape[at]
+        }). Use select().`,
+      );
+    }
+    return this.reshape(this.shape.toSpliced(at, 1));
+  }
+
+  // --- Copies ---
+
+  /** Itself if its elements lie in row-major order, else a copy in which they do. */
+  contiguous(): Tensor {
+    return isContiguous(this) ? this : this.clone();
+  }
+
+  /** A copy. */
+  clone(): Tensor {
+    return call(ops.copy, [this], {})[0];
+  }
+
+  /** Itself if it is of that type, else a copy cast to it. Casts to an integer type truncate toward zero. */
+  to(dtype: DType): Tensor {
+    return dtype === this.dtype ? this : call(ops.copy, [this], { dtype })[0];
+  }
+
+  // --- Pointwise ---
+
+  /** −x. */
+  neg(): Tensor {
+    return call(ops.neg, [this], {})[0];
+  }
+
+  /** |x|. */
+  abs(): Tensor {
+    return call(ops.abs, [this], {})[0];
+  }
+
+  /** eˣ. */
+  exp(): Tensor {
+    return call(ops.exp, [this], {})[0];
+  }
+
+  /** ln x. */
+  log(): Tensor {
+    return call(ops.log, [this], {})[0];
+  }
+
+  /** √x. */
+  sqrt(): Tensor {
+    return call(ops.sqrt, [this], {})[0];
+  }
+
+  /** 1 / √x. */
+  rsqrt(): Tensor {
+    return call(ops.rsqrt, [this], {})[0];
+  }
+
+  /** 1 / x. */
+  reciprocal(): Tensor {
+    return call(ops.reciprocal, [this], {})[0];
+  }
+
+  /** sin x. */
+  sin(): Tensor {
+    return call(ops.sin, [this], {})[0];
+  }
+
+  /** cos x. */
+  cos(): Tensor {
+    return call(ops.cos, [this], {})[0];
+  }
+
+  /** tanh x. */
+  tanh(): Tensor {
+    return call(ops.tanh, [this], {})[0];
+  }
+
+  /** 1 / (1 + e⁻ˣ). */
+  sigmoid(): Tensor {
+    return call(ops.sigmoid, [this], {})[0];
+  }
+
+  /** x · sigmoid(x). */
+  silu(): Tensor {
+    return call(ops.silu, [this], {})[0];
+  }
+
+  /** x·Φ(x), by its tanh approximation. */
+  gelu(): Tensor {
+    return call(ops.gelu, [this], {})[0];
+  }
+
+  /** max(x, 0). */
+  relu(): Tensor {
+    return call(ops.relu, [this], {})[0];
+  }
+
+  /** max(x, 0)². */
+  relu2(): Tensor {
+    return call(ops.relu2, [this], {})[0];
+  }
+
+  /** x + y, broadcast. */
+  add(other: Tensor | number): Tensor {
+    return pointwise(ops.add, this, other);
+  }
+
+  /** x − y, broadcast. */
+  sub(other: Tensor | number): Tensor {
+    return pointwise(ops.sub, this, other);
+  }
+
+  /** x · y, broadcast. */
+  mul(other: Tensor | number): Tensor {
+    return pointwise(ops.mul, this, other);
+  }
+
+  /** x / y, broadcast. */
+  div(other: Tensor | number): Tensor {
+    return pointwise(ops.div, this, other);
+  }
+
+  /** The larger of x and y, broadcast; NaN if either is. */
+  maximum(other: Tensor | number): Tensor {
+    return pointwise(ops.maximum, this, other);
+  }
+
+  /** The smaller of x and y, broadcast; NaN if either is. */
+  minimum(other: Tensor | number): Tensor {
+    return pointwise(ops.minimum, this, other);
+  }
+
+  /** x to the power of y, broadcast. */
+  pow(other: Tensor | number): Tensor {
+    return pointwise(ops.pow, this, other);
+  }
+
+  /** Ones (u8) where x = y, else zeros. */
+  equal(other: Tensor | number): Tensor {
+    return pointwise(ops.equal, this, other);
+  }
+
+  /** Ones (u8) where x ≠ y, else zeros. */
+  notEqual(other: Tensor | number): Tensor {
+    return pointwise(ops.notEqual, this, other);
+  }
+
+  /** Ones (u8) where x < y, else zeros. */
+  less(other: Tensor | number): Tensor {
+    return pointwise(ops.less, this, other);
+  }
+
+  /** Ones (u8) where x ≤ y, else zeros. */
+  lessEqual(other: Tensor | number): Tensor {
+    return pointwise(ops.lessEqual, this, other);
+  }
+
+  /** Ones (u8) where x > y, else zeros. */
+  greater(other: Tensor | number): Tensor {
+    return pointwise(ops.greater, this, other);
+  }
+
+  /** Ones (u8) where x ≥ y, else zeros. */
+  greaterEqual(other: Tensor | number): Tensor {
+    return pointwise(ops.greaterEqual, this, other);
+  }
+
+  // --- Reductions ---
+
+  /** The sum along axes, all of them by default. Reduced axes are dropped, or kept with size 1. */
+  sum(axes?: Axes, keep = false): Tensor {
+    return reduce("sum", this, axes, keep, (x, axis) => call(ops.sum, [x], { axis, scale: 1 })[0]);
+  }
+
+  /** The mean along axes, all of them by default. Reduced axes are dropped, or kept with size 1. */
+  mean(axes?: Axes, keep = false): Tensor {
+    return reduce(
+      "mean",
+      this,
+      axes,
+      keep,
+      (x, axis) => call(ops.sum, [x], { axis, scale: 1 / x.shape[axis] })[0],
+    );
+  }
+
+  /** Sum over the places that a tensor of `shape` was broadcast to: the gradient of `expand`. */
+  sumTo(shape: Shape): Tensor {
+    const missing = this.rank - shape.length;
+    const axes = this.shape.map((_, axis) => axis)
+      .filter((axis) => axis < missing || (shape[axis - missing] === 1 && this.shape[axis] !== 1));
+    return this.sum(axes).reshape(shape);
+  }
+}
+
+/**
+ * Run `op`, ours or your own, and return its outputs. Methods of Tensor are one call of this each.
+ *
+ * Throws DisposedError, DeviceError, and what the op itself throws for inputs that do not fit.
+ */
+export function call<P, I extends readonly Tensor[]>(op: Op<P, I>, inputs: I, params: P): Tensor[] {
+  checkInputs(op.name, inputs);
+  const specs = op.outputs(inputs as never, params);
+  const { backend } = inputs[0].storage;
+  const outputs = new Array<Tensor>(specs.length);
+  for (let i = 0; i < specs.length; i++) {
+    const { shape, dtype } = specs[i];
+    outputs[i] = new Tensor(allocate(backend, specs[i]), shape, contiguousStrides(shape), 0, dtype);
+  }
+  try {
+    backend.run(op, inputs, outputs, params);
+    if (isRecording() && inputs.some((x) => x.requiresGrad)) {
+      record(op, inputs, outputs, params, caller);
+    }
+  } catch (error) {
+    for (const output of outputs) output[Symbol.dispose]();
+    throw error;
+  }
+  return outputs;
+}
+
+/** Run `op` on outputs that exist. Nothing is recorded. Throws as `call` does, and when an output does not fit. */
+export function callInto<P, I extends readonly Tensor[]>(
+  op: Op<P, I>,
+  inputs: I,
+  outputs: readonly Tensor[],
+  params: P,
+): void {
+  checkInputs(op.name, inputs);
+  checkOutputs(op.name, outputs, op.outputs(inputs as never, params));
+  checkContiguous(op, outputs);
+  outputs[0].storage.backend.run(op, inputs, outputs, params);
+}
+
+const caller: Caller = { apply: call, applyInto: callInto };
+
+/** Call an op of two tensors, or of a tensor and a number. */
+function pointwise(op: Pointwise, x: Tensor, y: Tensor | number): Tensor {
+  return typeof y === "number" ? call(op, [x], { number: y })[0] : call(op, [x, y], {})[0];
+}
+
+/** Reduce axis after axis, neighbouring ones at once. */
+function reduce(
+  name: string,
+  x: Tensor,
+  axes: Axes | undefined,
+  keep: boolean,
+  along: (x: Tensor, axis: number) => Tensor,
+): Tensor {
+  const all = x.shape.map((_, axis) => axis);
+  const wanted = axes === undefined ? all : typeof axes === "number" ? [axes] : axes;
+  const chosen = new Set(wanted.map((axis) => resolveAxis(name, axis, x.rank)));
+  let result = x;
+  for (let end = x.rank; end > 0;) {
+    let start = end - 1;
+    if (chosen.has(start)) {
+      while (chosen.has(start - 1)) start--;
+      const merged = [
+        ...result.shape.slice(0, start),
+        sizeOf(x.shape.slice(start, end)),
+        ...result.shape.slice(end),
+      ];
+      result = along(result.reshape(merged), start);
+    }
+    end = start;
+  }
+  return keep ? result.reshape(x.shape.map((size, axis) => chosen.has(axis) ? 1 : size)) : result;
+}
+
+/** Look at the memory of `x` through `op`. Throws DisposedError, and ShapeError when its layout does not allow it. */
+export function view<P>(op: ViewOp<P>, x: Tensor, params: P): Tensor {
+  checkInputs(op.name, [x]);
+  const { shape, strides, offset } = op.layout(x, params);
+  const result = new Tensor(x.storage.retain(), shape, strides, offset, x.dtype);
+  if (isRecording() && x.requiresGrad) {
+    const spec = { shape: x.shape, dtype: x.dtype };
+    attach(op.name, [x], [result], [], ([g]) => [op.vjp(g!, spec, params, caller)]);
+  }
+  return result;
+}
+
+/** The shape of nested lists. */
+function shapeOf(values: Nested): Shape {
+  if (typeof values === "number") return [];
+  if (ArrayBuffer.isView(values) || values.length === 0 || typeof values[0] === "number") {
+    return [values.length];
+  }
+  const parts = (values as readonly Nested[]).map(shapeOf);
+  const odd = parts.find((part) => !sameShape(part, parts[0]));
+  if (odd) {
+    throw new ShapeError(
+      `from: lists differ in shape, ${formatShape(parts[0])} and ${
+        formatShape(odd)
+      }. Make all of them equal.`,
+    );
+  }
+  return [values.length, ...parts[0]];
+}
+
+function flatten(values: Nested): ArrayLike<number> {
+  if (typeof values === "number") return [values];
+  if (ArrayBuffer.isView(values) || typeof values[0] === "number") {
+    return values as ArrayLike<number>;
+  }
+  return (values as readonly Nested[]).flatMap((part) => Array.from(flatten(part)));
+}
