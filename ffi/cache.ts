@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { cpus, homedir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 
 const WORKING = "working-";
 
@@ -32,9 +32,9 @@ export class CacheError extends Error {
  */
 export function cacheDirectory(): string {
   const own = Deno.env.get("DENOTRON_CACHE");
-  if (own) return own;
+  if (own) return resolve(own);
   const shared = Deno.env.get("XDG_CACHE_HOME");
-  return shared ? join(shared, "denotron") : join(homedir(), ".cache", "denotron");
+  return shared ? resolve(shared, "denotron") : join(homedir(), ".cache", "denotron");
 }
 
 /**
