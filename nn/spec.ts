@@ -135,6 +135,18 @@ export function validateSpec(spec: DecoderSpec): void {
   spec.blocks.forEach((block, i) => validateBlock(`blocks[${i}]`, block));
 }
 
+/** More blocks than any decoder has: a file that claims more is refused before they are listed. */
+const MAX_BLOCKS = 100_000;
+
+/** Throws {@linkcode SpecError} when a file claims more blocks than a decoder can have. */
+export function refuseBlockCount(key: string, count: number): void {
+  if (count <= MAX_BLOCKS) return;
+  throw new SpecError(
+    key,
+    `spec: ${key} is too large, ${count} (at most ${MAX_BLOCKS}). Correct it.`,
+  );
+}
+
 function validateRope({ rope, headDim }: DecoderSpec): void {
   above0("rope.theta", rope.theta);
   const rotated = rope.fraction * headDim;

@@ -2,6 +2,7 @@ import {
   blockKey,
   type BlockSpec,
   type DecoderSpec,
+  refuseBlockCount,
   type Rope,
   SpecError,
   validateSpec,
@@ -106,7 +107,9 @@ function uniformBlocks(reader: ConfigReader, heads: number, nemotron: boolean): 
       ? { kind: "relu2", hidden, ...mlpBias }
       : { kind: "gated", hidden, activation: "silu", ...mlpBias },
   };
-  return Array.from({ length: reader.natural("num_hidden_layers") }, () => block);
+  const length = reader.natural("num_hidden_layers");
+  refuseBlockCount("num_hidden_layers", length);
+  return Array.from({ length }, () => block);
 }
 
 function readRope(reader: ConfigReader, partial: boolean): Rope {

@@ -214,6 +214,7 @@ Deno.test("what is not supported is an error that names the key and the fix", ()
     [{ ...llama31, quantization_config: { bits: 4 } }, "quantization_config", /not quantized/],
     [{ ...llama31, hidden_size: "4096" }, "hidden_size", /whole number/],
     [{ ...llama31, num_hidden_layers: 0 }, "num_hidden_layers", /above 0/],
+    [{ ...llama31, num_hidden_layers: 1e9 }, "num_hidden_layers", /at most 100000/],
     [{ ...llama31, rope_theta: "x" }, "rope_theta", /a number/],
     [{ ...llama31, tie_word_embeddings: 1 }, "tie_word_embeddings", /true or false/],
     [{ ...llama31, num_key_value_heads: 5 }, "blocks[0].attention.kvHeads", /divisor of 32/],
