@@ -12,6 +12,16 @@ import { checkEntries, type CheckpointEntry, type CheckpointSource } from "./sou
 const HEAD_BYTES = 1 << 20;
 const ROPE_FACTORS = "rope_freqs.weight";
 
+/** What most matrices are, by llama.cpp's numbers. Source: `enum llama_ftype`. */
+const FILE_TYPES: Readonly<Partial<Record<StoredDType, number>>> = {
+  f32: 0,
+  f16: 1,
+  q8_0: 7,
+  bf16: 32,
+};
+/** The block formats of today's ggml. */
+const QUANTIZATION_VERSION = 2;
+
 /** Our name of a part's layer, and GGUF's, inside one block. */
 const LAYERS: Readonly<Record<string, string>> = {
   "attention.norm": "attn_norm",
@@ -135,7 +145,13 @@ export function writeGgufCheckpoint(
     const read = () => fromFloat32("f32", factors);
     tensors.unshift({ name: ROPE_FACTORS, dtype: "f32", shape: [factors.length], read });
   }
-  writeGguf(path, new Map([...ggufMetadata(spec), ...options.metadata ?? []]), tensors);
+  const stored = tensors.find(({ name }) => name === "token_embd.weight")!.dtype;
+  const general: [string, GgufValue][] = [
+    ["general.file_type", { type: "uint32", value: FILE_TYPES[stored] ?? 0 }],
+    ["general.quantization_version", { type: "uint32", value: QUANTIZATION_VERSION }],
+  ];
+  const metadata = [...ggufMetadata(spec), ...general, ...options.metadata ?? []];
+  writeGguf(path, new Map(metadata), tensors);
 }
 
 function ggufInput(

@@ -1,5 +1,5 @@
 import { type DecoderSpec, parameters } from "../spec.ts";
-import type { StoredDType } from "./convert.ts";
+import { fromFloat32, type StoredDType, toFloat32 } from "./convert.ts";
 
 /** One tensor of a checkpoint; nothing is read before `read`. */
 export interface CheckpointEntry {
@@ -53,5 +53,20 @@ export function checkEntries(
     `checkpoint: ${problems.length} tensors do not fit the spec (${needed.size} needed, ` +
       `${entries.size} given). Use the config that belongs to these weights.\n  ` +
       problems.slice(0, LISTED).join("\n  ") + more,
+  );
+}
+
+/** The same tensors in another dtype, converted as each is read; {@linkcode fromFloat32} rounds. */
+export function castEntries(
+  entries: ReadonlyMap<string, CheckpointEntry>,
+  dtype: StoredDType,
+): Map<string, CheckpointEntry> {
+  const cast = (entry: CheckpointEntry): CheckpointEntry => ({
+    dtype,
+    shape: entry.shape,
+    read: () => fromFloat32(dtype, toFloat32(entry.dtype, entry.read())),
+  });
+  return new Map(
+    entries.entries().map(([name, entry]) => [name, entry.dtype === dtype ? entry : cast(entry)]),
   );
 }
