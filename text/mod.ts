@@ -5,8 +5,27 @@
  */
 
 export { type BpeOptions, trainBpe, type TrainedBpe } from "./bpe.ts";
+export { ChatTemplate, type MaskedTokens, type RenderOptions, type TargetOptions } from "./chat.ts";
+export { defaultTemplate } from "./default_template.ts";
 export * from "./errors.ts";
+export type { Json } from "./hugging_face_config.ts";
+export type { LoadOptions } from "./load.ts";
+export type { LoadedTokenizer, SpecialIds, TokenModel } from "./model.ts";
 export { gpt2Pattern, llama3Pattern, qwen2Pattern } from "./pattern.ts";
+export {
+  type ChatMessage,
+  followsThinkingFormat,
+  type ReasoningDelta,
+  ReasoningParser,
+  setThinking,
+  splitReasoning,
+  thinkClose,
+  thinkingOff,
+  thinkingOn,
+  thinkingSwitch,
+  thinkOpen,
+} from "./reasoning.ts";
 export { type TokenBytes, TokenStream } from "./stream.ts";
+export { llama3SpecialTokens, type TiktokenOptions } from "./tiktoken.ts";
 export { type DecodeOptions, type EncodeOptions, Tokenizer } from "./tokenizer.ts";
 export type { VocabularySource } from "./vocabulary.ts";

@@ -43,11 +43,20 @@ export function readSentencePiece(file: Uint8Array): LoadedTokenizer {
     addDummyPrefix: true,
     removeExtraSpaces: true,
   };
+  const present = new Set<number>();
   for (const { number, value } of fields(file)) {
     if (!(value instanceof Uint8Array)) continue;
+    present.add(number);
     if (number === 1) pieces.push(readPiece(value));
     else if (number === 2) readTrainer(value, settings);
     else if (number === 3) readNormalizer(value, settings);
+  }
+  // The settings follow the pieces: without them the file is cut between two pieces.
+  if (![1, 2, 3].every((number) => present.has(number))) {
+    throw new TokenizerFormatError(
+      `SentencePiece model: pieces or settings are missing, ${pieces.length} pieces read. ` +
+        "The file is cut or not a SentencePiece model.",
+    );
   }
   check(pieces, settings);
   const at = (id: number): number | undefined => id >= 0 && id < pieces.length ? id : undefined;
@@ -103,11 +112,6 @@ function readNormalizer(message: Uint8Array, settings: Settings): void {
 }
 
 function check(pieces: readonly Piece[], settings: Settings): void {
-  if (pieces.length === 0) {
-    throw new TokenizerFormatError(
-      "SentencePiece model: it has no pieces. The file is empty or not a SentencePiece model.",
-    );
-  }
   const broken = pieces.findIndex((piece) => Number.isNaN(piece.score));
   if (broken >= 0) {
     throw new TokenizerFormatError(
