@@ -10,6 +10,7 @@ import { bytesOf, type DType, encode, type NumberArray } from "./dtype.ts";
 import { GradError, ShapeError } from "./errors.ts";
 import { Handle } from "./handle.ts";
 import {
+  broadcastShapes,
   checkShape,
   contiguousStrides,
   formatShape,
@@ -472,6 +473,44 @@ export class Tensor extends Handle {
     return pointwise(ops.greaterEqual, this, other);
   }
 
+  // --- Products ---
+
+  /** Matrix product over the last two axes; the axes before them broadcast. [..., m, k] @ [..., k, n] → [..., m, n]. */
+  matmul(other: Tensor): Tensor {
+    if (this.rank === 2 && other.rank === 2) return call(ops.matmul, [this, other], {})[0];
+    return batchedMatmul(this, other);
+  }
+
+  /** x·Wᵀ for a weight [out, in]: [..., in] → [..., out]. */
+  linear(weight: Tensor): Tensor {
+    return call(ops.linear, [this, weight], undefined)[0];
+  }
+
+  // --- Parts of a transformer ---
+
+  /**
+   * Each row along the last axis divided by its root mean square, times a weight: x · weight / √(mean x² + eps), of
+   * Zhang & Sennrich, 2019. [..., dim], [dim] → [..., dim]. Statistics are f32.
+   * Throws ShapeError or DTypeError when the weight does not fit.
+   */
+  rmsNorm(weight: Tensor, eps = 1e-5): Tensor {
+    return keepFirst(1, call(ops.rmsNorm, [this, weight], { eps }))[0];
+  }
+
+  /**
+   * The sum with `residual`, and its `rmsNorm`, in one pass: the same bits as one after the other.
+   * [..., dim], [..., dim], [dim] → two of [..., dim]. Throws ShapeError or DTypeError when they do not fit.
+   */
+  addRmsNorm(residual: Tensor, weight: Tensor, eps = 1e-5): [sum: Tensor, normed: Tensor] {
+    const [sum, normed] = keepFirst(2, call(ops.addRmsNorm, [this, residual, weight], { eps }));
+    return [sum, normed];
+  }
+
+  /** silu(x) · up: the gated unit of Shazeer, 2020. Throws ShapeError or DTypeError when `up` differs in shape or type. */
+  swiglu(up: Tensor): Tensor {
+    return call(ops.swiglu, [this, up], undefined)[0];
+  }
+
   // --- Reductions ---
 
   /** The sum along axes, all of them by default. Reduced axes are dropped, or kept with size 1. */
@@ -488,6 +527,57 @@ export class Tensor extends Handle {
       keep,
       (x, axis) => call(ops.sum, [x], { axis, scale: 1 / x.shape[axis] })[0],
     );
+  }
+
+  /**
+   * The largest element along axes, all of them by default; NaN if there is one. Reduced axes are dropped, or kept with
+   * size 1. Equal elements share the gradient evenly. Throws ShapeError for an empty axis.
+   */
+  max(axes?: Axes, keep = false): Tensor {
+    return reduce("max", this, axes, keep, (x, axis) => call(ops.max, [x], { axis })[0]);
+  }
+
+  /**
+   * The smallest element along axes, all of them by default; NaN if there is one. Reduced axes are dropped, or kept with
+   * size 1. Equal elements share the gradient evenly. Throws ShapeError for an empty axis.
+   */
+  min(axes?: Axes, keep = false): Tensor {
+    return reduce("min", this, axes, keep, (x, axis) => call(ops.min, [x], { axis })[0]);
+  }
+
+  /**
+   * The index (i32) of the largest element along an axis, of all elements in row-major order by default: the first of
+   * equals, or the first NaN. The axis is dropped, or kept with size 1. Throws ShapeError when it is empty.
+   */
+  argmax(axis?: number, keep = false): Tensor {
+    if (axis === undefined) {
+      const index = this.detach().reshape([-1]).argmax(0);
+      return keep ? index.reshape(this.shape.map(() => 1)) : index;
+    }
+    const at = resolveAxis("argmax", axis, this.rank);
+    const index = call(ops.argmax, [this.detach()], { axis: at })[0];
+    return keep ? index.unsqueeze(at) : index;
+  }
+
+  /** ln Σ eˣ along axes, all of them by default. Reduced axes are dropped, or kept with size 1. */
+  logSumExp(axes?: Axes, keep = false): Tensor {
+    return reduce(
+      "logSumExp",
+      this,
+      axes,
+      keep,
+      (x, axis) => call(ops.logSumExp, [x], { axis })[0],
+    );
+  }
+
+  /** eˣ / Σ eˣ along an axis. */
+  softmax(axis: number): Tensor {
+    return call(ops.softmax, [this], { axis: resolveAxis("softmax", axis, this.rank) })[0];
+  }
+
+  /** x − ln Σ eˣ along an axis: the logarithm of `softmax`. */
+  logSoftmax(axis: number): Tensor {
+    return call(ops.logSoftmax, [this], { axis: resolveAxis("logSoftmax", axis, this.rank) })[0];
   }
 
   /** Sum over the places that a tensor of `shape` was broadcast to: the gradient of `expand`. */
@@ -540,9 +630,40 @@ export function callInto<P, I extends readonly Tensor[]>(
 
 const caller: Caller = { apply: call, applyInto: callInto };
 
+/** The first outputs of a call. The rest is let go of: the tape has its own hold on what the gradient needs. */
+function keepFirst(count: number, outputs: readonly Tensor[]): readonly Tensor[] {
+  for (const output of outputs.slice(count)) output[Symbol.dispose]();
+  return outputs.slice(0, count);
+}
+
 /** Call an op of two tensors, or of a tensor and a number. */
 function pointwise(op: Pointwise, x: Tensor, y: Tensor | number): Tensor {
   return typeof y === "number" ? call(op, [x], { number: y })[0] : call(op, [x, y], {})[0];
+}
+
+/** A product whose operands are not both matrices: rows of all batches at once where `b` is one matrix, else batch by batch. */
+function batchedMatmul(a: Tensor, b: Tensor): Tensor {
+  if (a.rank < 2 || b.rank < 2) {
+    throw new ShapeError(
+      `matmul: matrices are needed, ${formatShape(a.shape)} @ ${
+        formatShape(b.shape)
+      }. Add axes with unsqueeze().`,
+    );
+  }
+  const [m, k] = a.shape.slice(-2), [inner, n] = b.shape.slice(-2);
+  if (b.rank === 2 && k === inner) {
+    return call(ops.matmul, [a.reshape([sizeOf(a.shape.slice(0, -1)), k]), b], {})[0]
+      .reshape([...a.shape.slice(0, -1), n]);
+  }
+  const batch = broadcastShapes("matmul", a.shape.slice(0, -2), b.shape.slice(0, -2)),
+    count = sizeOf(batch);
+  const batched = (x: Tensor, rows: number, columns: number): Tensor =>
+    x.expand([...batch, rows, columns]).reshape([count, rows, columns]);
+  return call(ops.matmul, [batched(a, m, k), batched(b, inner, n)], {})[0].reshape([
+    ...batch,
+    m,
+    n,
+  ]);
 }
 
 /** Reduce axis after axis, neighbouring ones at once. */

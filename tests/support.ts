@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { device, type DType, scope, type Shape, sizeOf, Tensor } from "../tensor/mod.ts";
 
 // Load the kernels before the first test: a library loaded inside one would count as its leak.
-scope(() => Tensor.zeros([1]).add(1));
+device().warm();
 
 /** Define a test whose body runs in a scope, and which fails when tensors are left over. */
 export function tensorTest(name: string, body: () => void): void {

@@ -8,18 +8,16 @@
  */
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { device } from "../tensor/mod.ts";
 import { countTests, type TestCounts } from "./junit.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const NOTHING: TestCounts = { passed: 0, failed: 0, skipped: [] };
 
 /** Compiles the kernels before the workers start, which would otherwise all do it at once. */
-async function warm(): Promise<void> {
-  const module = new URL("../tensor/mod.ts", import.meta.url);
-  if (!exists(fileURLToPath(module))) return;
+function warm(): void {
   try {
-    const tensor = await import(module.href) as Record<string, unknown>;
-    if (typeof tensor.warm === "function") await tensor.warm();
+    device().warm();
   } catch (error) {
     console.error(error); // the tests that need the kernels fail with it
   }
@@ -58,7 +56,7 @@ function exists(path: string): boolean {
 
 const given = Deno.args.filter((arg, i) => !(arg === "--" && i === 0));
 const args = given.some((arg) => exists(resolve(root, arg))) ? given : ["tests/", ...given];
-await warm();
+warm();
 const { ok, counts } = await runTests(args);
 const { passed, skipped } = counts;
 // A file that does not load and a process that dies are in no report.

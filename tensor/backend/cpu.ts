@@ -55,6 +55,11 @@ export class CpuBackend implements Backend {
     return this.#kernels.description;
   }
 
+  /** Compile and load all kernels now rather than on the first call. */
+  warm(): void {
+    this.#kernels.warm();
+  }
+
   /** Threads that kernels use. */
   get threads(): number {
     return this.#kernels.threads;
@@ -120,7 +125,7 @@ export class CpuBackend implements Backend {
       : inputs.map((x) => isContiguous(x) ? x : this.#contiguous(x));
     try {
       kernel.arguments(this.#arguments.reset(), ready, outputs, params);
-      const status = native(this.#arguments.pointer);
+      const status = this.#kernels.invoke(native, this.#arguments.pointer);
       if (status !== 0) throw statusError(op, status, inputs, params);
     } finally {
       if (ready !== inputs) ready.forEach((x, i) => x !== inputs[i] && x.storage.release());
@@ -141,7 +146,7 @@ export class CpuBackend implements Backend {
     const buffer = new ArrayBuffer(wanted + alignment);
     const base = Number(Deno.UnsafePointer.value(Deno.UnsafePointer.of(buffer)));
     const address = Math.ceil(base / alignment) * alignment;
-    this.#kernels.adviseHugePages(address, wanted);
+    if (wanted >= hugePage) this.#kernels.adviseHugePages(BigInt(address), wanted);
     return { address, bytes: wanted, buffer, start: address - base };
   }
 }

@@ -8,6 +8,7 @@ import {
   type Compiler,
   findCompiler,
   type Header,
+  type Library,
   openLibrary,
   readSource,
   type Unit,
@@ -16,8 +17,8 @@ import type { DType } from "../dtype.ts";
 import type { AnyOp, Kernel, ViewOp } from "../op.ts";
 import * as ops from "../ops/mod.ts";
 
-/** A compiled kernel; returns its status. */
-export type NativeKernel = (slots: Deno.PointerValue) => number;
+/** Address of a compiled kernel. */
+export type NativeKernel = Deno.PointerObject;
 
 /** Element types that sources are compiled for. i32 only where the source says so. */
 const variants: readonly { dtype: DType; flag: string; wanted(source: string): boolean }[] = [
@@ -26,18 +27,24 @@ const variants: readonly { dtype: DType; flag: string; wanted(source: string): b
   { dtype: "i32", flag: "-DREAL_I32", wanted: (source) => source.includes("REAL_I32") },
 ];
 
-const runtime = new URL("./runtime.c", import.meta.url);
+const runtimeSource = new URL("./runtime.c", import.meta.url);
+const runtimeSymbols = {
+  invoke: { parameters: ["pointer", "pointer"], result: "i32" },
+  set_threads: { parameters: ["i32"], result: "void" },
+  advise_huge_pages: { parameters: ["pointer", "usize"], result: "void" },
+} as const;
 
-type Symbols = Record<string, NativeKernel | null>;
+type Runtime = Library<typeof runtimeSymbols>["symbols"];
+type Kernels = Record<string, NativeKernel | null>;
 
 /** The kernels of all ops, compiled when the first one is needed. */
 export class CpuKernels {
   #compiler: Compiler | null | undefined;
-  #builtin: Symbols | null = null;
+  #runtime: Runtime | null = null;
+  #builtin: Kernels | null = null;
   #sources: ReadonlySet<string> = new Set();
-  readonly #others = new Map<string, Symbols>();
+  readonly #others = new Map<string, Kernels>();
   #threads = navigator.hardwareConcurrency;
-  readonly #slots = new BigInt64Array(2);
 
   /** What runs the ops, for people. */
   get description(): string {
@@ -56,26 +63,34 @@ export class CpuKernels {
       throw new RangeError(`threads: a whole number of at least 1 is needed (${count}).`);
     }
     this.#threads = count;
-    if (this.#builtin) this.#setThreads();
+    this.#openRuntime()?.set_threads(count);
   }
 
-  /** The function of `kernel` for elements of `dtype`; null where there is no compiler or no such variant. */
+  /** Compile and load everything now rather than on the first call. */
+  warm(): void {
+    const compiler = this.#find();
+    if (compiler) this.#builtin ??= this.#openBuiltin(compiler);
+  }
+
+  /** The kernel for elements of `dtype`; null where there is no compiler or no such variant. */
   find(kernel: Kernel<unknown>, dtype: DType): NativeKernel | null {
     const compiler = this.#find();
     if (!compiler) return null;
-    this.#builtin ??= this.#open(compiler);
-    const symbols = this.#sources.has(kernel.source.href)
+    this.#builtin ??= this.#openBuiltin(compiler);
+    const kernels = this.#sources.has(kernel.source.href)
       ? this.#builtin
-      : this.#foreign(compiler, kernel);
-    return symbols[`${kernel.entry}_${dtype}`] ?? null;
+      : this.#openForeign(compiler, kernel);
+    return kernels[`${kernel.entry}_${dtype}`] ?? null;
   }
 
-  /** Ask for huge pages where the kernels are loaded; without them it makes no difference. */
-  adviseHugePages(address: number, bytes: number): void {
-    if (!this.#builtin) return;
-    this.#slots[0] = BigInt(address);
-    this.#slots[1] = BigInt(bytes);
-    this.#builtin["advise_huge_pages"]!(Deno.UnsafePointer.of(this.#slots));
+  /** Run a kernel on an argument block; returns its status. */
+  invoke(kernel: NativeKernel, slots: Deno.PointerValue): number {
+    return this.#runtime!.invoke(kernel, slots);
+  }
+
+  /** Ask the system for huge pages; without a compiler there is no way to ask. */
+  adviseHugePages(address: bigint, bytes: number): void {
+    this.#openRuntime()?.advise_huge_pages(Deno.UnsafePointer.create(address), BigInt(bytes));
   }
 
   #find(): Compiler | null {
@@ -89,26 +104,31 @@ export class CpuKernels {
     return this.#compiler;
   }
 
-  #open(compiler: Compiler): Symbols {
+  #openRuntime(): Runtime | null {
+    const compiler = this.#find();
+    if (!compiler || this.#runtime) return this.#runtime;
+    const units = [{ name: "runtime.c", source: readSource(runtimeSource) }];
+    const path = compileLibrary({ name: "denotron-runtime", units, headers: [], compiler });
+    this.#runtime = openLibrary(path, runtimeSymbols).symbols;
+    this.#runtime.set_threads(this.#threads);
+    return this.#runtime;
+  }
+
+  #openBuiltin(compiler: Compiler): Kernels {
     const kernels = allOps().flatMap((op) => op.kernel ?? []);
     this.#sources = new Set(kernels.map((kernel) => kernel.source.href));
-    const units = [{ name: "runtime.c", source: readSource(runtime) }, ...unitsOf(kernels)];
-    this.#builtin = build("denotron", units, compiler);
-    this.#setThreads();
-    return this.#builtin;
+    this.#openRuntime();
+    return openKernels("denotron", unitsOf(kernels), compiler);
   }
 
   /** The library of a kernel that is none of ours: an op that a user wrote. */
-  #foreign(compiler: Compiler, kernel: Kernel<unknown>): Symbols {
+  #openForeign(compiler: Compiler, kernel: Kernel<unknown>): Kernels {
     const key = `${kernel.source.href} ${kernel.instance}`;
-    let symbols = this.#others.get(key);
-    if (!symbols) this.#others.set(key, symbols = build("custom", unitsOf([kernel]), compiler));
-    return symbols;
-  }
-
-  #setThreads(): void {
-    this.#slots[0] = BigInt(this.#threads);
-    this.#builtin!["set_threads"]!(Deno.UnsafePointer.of(this.#slots));
+    let kernels = this.#others.get(key);
+    if (!kernels) {
+      this.#others.set(key, kernels = openKernels("custom", unitsOf([kernel]), compiler));
+    }
+    return kernels;
   }
 }
 
@@ -130,14 +150,14 @@ function unitsOf(kernels: readonly Kernel<unknown>[]): Unit[] {
   });
 }
 
-function build(name: string, units: readonly Unit[], compiler: Compiler): Symbols {
+function openKernels(name: string, units: readonly Unit[], compiler: Compiler): Kernels {
   const headers = new Map<string, Header>();
   for (const { source } of units) collectHeaders(source, headers);
   const path = compileLibrary({ name, units, headers: [...headers.values()], compiler });
   // Optional, because a family of kernels may leave out some element types.
-  const kernel = { parameters: ["pointer"], result: "i32", optional: true } as const;
-  const table = Object.fromEntries(units.flatMap(entryPoints).map((entry) => [entry, kernel]));
-  return openLibrary(path, table).symbols as unknown as Symbols;
+  const address = { type: "pointer", optional: true } as const;
+  const table = Object.fromEntries(units.flatMap(entryPoints).map((entry) => [entry, address]));
+  return openLibrary(path, table).symbols as unknown as Kernels;
 }
 
 /** Read the headers that a source includes, and those that they include. All lie beside the ops. */
@@ -150,14 +170,10 @@ function collectHeaders(source: string, found: Map<string, Header>): void {
   }
 }
 
-/** Names of the functions that a unit defines. */
-function entryPoints({ source, flags }: Unit): string[] {
-  const dtype = flags?.[0].replace("-DREAL_", "").toLowerCase();
-  const kernels = source.matchAll(/^(?:KERNEL|[A-Z_]+_KERNEL)\((\w+)/gm).map(([, name]) =>
+/** Names of the kernels that a unit defines. */
+function entryPoints({ source, flags = [] }: Unit): string[] {
+  const dtype = flags[0].replace("-DREAL_", "").toLowerCase();
+  return source.matchAll(/^(?:KERNEL|[A-Z_]+_KERNEL)\((\w+)/gm).map(([, name]) =>
     `${name}_${dtype}`
-  );
-  const plain = source.matchAll(/^int32_t (\w+)\(const uint64_t \*args\) \{/gm).map(([, name]) =>
-    name
-  );
-  return [...kernels, ...plain];
+  ).toArray();
 }

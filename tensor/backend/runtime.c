@@ -1,5 +1,6 @@
 // What the CPU backend needs of the system besides kernels.
 #define _DEFAULT_SOURCE
+#include <stddef.h>
 #include <stdint.h>
 #if defined(_OPENMP)
 #include <omp.h>
@@ -8,22 +9,23 @@
 #include <sys/mman.h>
 #endif
 
-// slots: 0 number of threads that kernels use from now on
-int32_t set_threads(const uint64_t *args) {
+// Call a kernel. JavaScript calls one native function that it knows much faster than one of many, so all go through here.
+int32_t invoke(int32_t (*kernel)(const uint64_t *), const uint64_t *args) { return kernel(args); }
+
+// Kernels use `count` threads from now on.
+void set_threads(int32_t count) {
 #if defined(_OPENMP)
-  omp_set_num_threads((int)args[0]);
+  omp_set_num_threads(count);
 #else
-  (void)args;
+  (void)count;
 #endif
-  return 0;
 }
 
-// slots: 0 address, 1 bytes. Large pages spare the processor most of its address translations.
-int32_t advise_huge_pages(const uint64_t *args) {
+// Large pages spare the processor most of its address translations.
+void advise_huge_pages(void *address, size_t bytes) {
 #if defined(__linux__)
-  madvise((void *)(uintptr_t)args[0], (size_t)args[1], MADV_HUGEPAGE);
+  madvise(address, bytes, MADV_HUGEPAGE);
 #else
-  (void)args;
+  (void)address, (void)bytes;
 #endif
-  return 0;
 }

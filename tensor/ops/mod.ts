@@ -3,8 +3,18 @@
  *
  * @module
  */
+export { adamw } from "./adamw.ts";
 export * from "./elementwise.ts";
 export { copy } from "./copy.ts";
+export { ema } from "./ema.ts";
+export { argmax, max, min } from "./extremum.ts";
 export { fill } from "./fill.ts";
+export { globalNorm } from "./global_norm.ts";
+export { linear } from "./linear.ts";
+export { matmul, matmulWide } from "./matmul.ts";
+export { sgd } from "./sgd.ts";
 export { sum } from "./reduce.ts";
+export { addRmsNorm, rmsNorm } from "./rms_norm.ts";
+export { swiglu } from "./swiglu.ts";
+export { logSoftmax, logSumExp, softmax } from "./softmax.ts";
 export { expand, permute, reshape, slice } from "./views.ts";
