@@ -1,3 +1,5 @@
+import { e4m3ToNumber } from "../../tensor/dtype.ts";
+
 /** How a checkpoint stores numbers; `q8_0` is llama.cpp's blocks of 32 signed bytes and a scale. */
 export type StoredDType =
   | "f64"
@@ -83,7 +85,7 @@ export function toFloat32(dtype: StoredDType, bytes: Uint8Array): Float32Array<A
     case "bf16":
       return fromBfloat16(new Uint16Array(copyOf(bytes)));
     case "e4m3":
-      return Float32Array.from(bytes, e4m3Value);
+      return Float32Array.from(bytes, e4m3ToNumber);
     case "e5m2":
       // e5m2 is the upper byte of f16.
       return Float32Array.from(new Float16Array(Uint16Array.from(bytes, (b) => b << 8).buffer));
@@ -138,16 +140,6 @@ function toBfloat16(values: Float32Array): Uint16Array<ArrayBuffer> {
     halves[i] = isNaN ? bits[i] >>> 16 | 0x40 : bits[i] + 0x7fff + (bits[i] >>> 16 & 1) >>> 16;
   }
   return halves;
-}
-
-/** 1 sign, 4 exponent, 3 fraction bits; no infinities. Source: OCP 8-bit floating point, E4M3. */
-function e4m3Value(byte: number): number {
-  const sign = byte & 0x80 ? -1 : 1;
-  const exponent = byte >> 3 & 15;
-  const fraction = byte & 7;
-  if (exponent === 15 && fraction === 7) return NaN;
-  if (exponent === 0) return sign * fraction * 2 ** -9;
-  return sign * (8 + fraction) * 2 ** (exponent - 10);
 }
 
 /** Values are scale · q. Source: `dequantize_row_q8_0` in ggml. */

@@ -33,7 +33,7 @@ import {
 const CONFIG_FILE = "config.json";
 const SINGLE_FILE = "model.safetensors";
 /** Files that belong to a model besides its weights and its config. */
-const CARRIED =
+export const CARRIED_FILES: RegExp =
   /^(tokenizer.*|special_tokens_map\.json|added_tokens\.json|vocab\.(json|txt)|merges\.txt|chat_template\..*|generation_config\.json|LICENSE.*)$/;
 /** Rotary tables that old Llama checkpoints hold; they are computed, not loaded. */
 const COMPUTED = /\.rotary_emb\.inv_freq$/;
@@ -54,6 +54,13 @@ const DTYPES: Readonly<Partial<Record<SafetensorsDType, StoredDType>>> = {
   BOOL: "bool",
 };
 
+/** What a config calls the dtypes of weights; readers choose their memory by it. */
+const TORCH_DTYPES: Readonly<Partial<Record<StoredDType, string>>> = {
+  f32: "float32",
+  f16: "float16",
+  bf16: "bfloat16",
+};
+
 /** A checkpoint that is a Hugging Face folder, with its config as it was read. */
 export interface HuggingFaceCheckpoint extends CheckpointSource {
   readonly config: HuggingFaceConfig;
@@ -72,7 +79,7 @@ export function openHuggingFace(folder: string): HuggingFaceCheckpoint {
   try {
     const entries = readEntries(folder, spec, files);
     checkEntries(spec, entries);
-    const carried = readdirSync(folder).filter((name) => CARRIED.test(name)).sort();
+    const carried = readdirSync(folder).filter((name) => CARRIED_FILES.test(name)).sort();
     const paths = carried.map((name) => join(folder, name));
     return { spec, entries, config, files: paths, [Symbol.dispose]: close };
   } catch (error) {
@@ -188,6 +195,8 @@ export function writeHuggingFace(
     ...(like === undefined ? {} : { like }),
     ...(architecture === undefined ? {} : { architecture }),
   });
+  const torchDType = TORCH_DTYPES[entries.get("embedding.weight")!.dtype];
+  if (torchDType !== undefined) config["dtype" in config ? "dtype" : "torch_dtype"] = torchDType;
   const tensors = parameters(spec).map(({ name }) => safetensorsInput(name, entries.get(name)!));
   replaceFolder(folder, (temporary) => {
     const text = new TextEncoder().encode(JSON.stringify(config, null, 2) + "\n");
