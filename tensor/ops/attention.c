@@ -12,7 +12,7 @@
 // A row never sees its neighbours: its scores, its rescalings and the order of its sums are its own.
 #include "attention.h"
 
-enum { ROW_BLOCK = 96 };
+enum { ROW_BLOCK = 384 };
 
 // One thread's tiles.
 typedef struct {
@@ -23,11 +23,12 @@ typedef struct {
   float *scores; // [ROW_GROUP, KEY_TILE]
   float *sums;   // [ROW_BLOCK, LANES]: l, one partial sum per lane
   float *maxima; // [ROW_BLOCK]
+  Range *visible; // [ROW_BLOCK]
 } Tiles;
 
 static size_t tiles_floats(const Attention *a) {
   return (size_t)(2 * ROW_BLOCK * a->width + 2 * KEY_TILE * a->width + ROW_GROUP * KEY_TILE + ROW_BLOCK * LANES +
-                  ROW_BLOCK);
+                  ROW_BLOCK) + ROW_BLOCK * sizeof(Range) / sizeof(float);
 }
 
 static Tiles tiles_in(const Attention *a, float *scratch) {
@@ -39,17 +40,27 @@ static Tiles tiles_in(const Attention *a, float *scratch) {
   t.scores = t.v + KEY_TILE * a->width;
   t.sums = t.scores + ROW_GROUP * KEY_TILE;
   t.maxima = t.sums + ROW_BLOCK * LANES;
+  t.visible = (Range *)(t.maxima + ROW_BLOCK);
   return t;
 }
 
+// Floats compare like their bits read as integers, once the lower bits of the negative ones are flipped; the compiler
+// reduces integers over lanes with vectors, floats it does not.
 static float largest(const float *scores, int64_t count) {
-  float lanes[LANES];
-  for (int l = 0; l < LANES; l++) lanes[l] = scores[l];
-  for (int64_t j = LANES; j < count; j += LANES)
-    for (int l = 0; l < LANES; l++) lanes[l] = scores[j + l] > lanes[l] ? scores[j + l] : lanes[l];
-  for (int half = LANES / 2; half > 0; half /= 2)
-    for (int l = 0; l < half; l++) lanes[l] = lanes[l + half] > lanes[l] ? lanes[l + half] : lanes[l];
-  return lanes[0];
+  vf lanes = *(const vf *)scores;
+  for (int64_t j = LANES; j < count; j += LANES) {
+    const vf next = *(const vf *)(scores + j);
+    const vi larger = next > lanes;
+    lanes = (vf)((larger & (vi)next) | (~larger & (vi)lanes));
+  }
+  int32_t bits[LANES], top = INT32_MIN;
+  memcpy(bits, &lanes, sizeof bits);
+#pragma omp simd reduction(max : top)
+  for (int l = 0; l < LANES; l++) {
+    const int32_t ordered = bits[l] ^ ((bits[l] >> 31) & 0x7fffffff);
+    top = ordered > top ? ordered : top;
+  }
+  return float_bits((uint32_t)(top ^ ((top >> 31) & 0x7fffffff)));
 }
 
 // Turns one row's scores of a tile into weights p, and moves m, l and o along. Only whole vectors that hold a visible
@@ -66,46 +77,47 @@ static void softmax_row(const Attention *a, Range keys, float *scores, float *ma
     *maximum = top;
   }
   const float shift = *maximum == -INFINITY ? 0.0f : *maximum; // -∞ - -∞ would be NaN
+  vf sum = *(vf *)sums;
   for (int64_t j = first; j < last; j += LANES) {
     for (int l = 0; l < LANES; l++) scores[j + l] = exp2_f32(scores[j + l] - shift);
-    *(vf *)sums += *(vf *)(scores + j);
+    sum += *(vf *)(scores + j);
   }
+  *(vf *)sums = sum;
 }
 
-// o += p·V. The keys that all rows see go together; those that only some see go row by row, because a weight of 0 does
-// not hide a value that is not finite.
-static void add_values(const Attention *a, const Tiles *t, int64_t rows, const Range *keys, float *o) {
-  Range common = keys[rows - 1];
-  common.to = at_least(common.from, keys[0].to);
-  for (int64_t r = 0; r < rows; r++) {
-    const int64_t to = at_most(keys[r].to, common.from);
-    multiply_add(1, a->width, to - keys[r].from, (Matrix){t->scores + r * KEY_TILE + keys[r].from, KEY_TILE, 1},
-                 t->v + keys[r].from * a->width, a->width, o + r * a->width, a->width);
-  }
-  multiply_add(rows, a->width, at_most(common.to, keys[0].to) - common.from,
-               (Matrix){t->scores + common.from, KEY_TILE, 1}, t->v + common.from * a->width, a->width, o, a->width);
-  for (int64_t r = 0; r < rows; r++) {
-    const int64_t from = at_least(keys[r].from, common.to);
-    multiply_add(1, a->width, keys[r].to - from, (Matrix){t->scores + r * KEY_TILE + from, KEY_TILE, 1},
-                 t->v + from * a->width, a->width, o + r * a->width, a->width);
-  }
+// o += p·V for one row and keys [from, to) of the tile, or for `rows` rows that all see them.
+static void add_values(const Attention *a, const Tiles *t, int64_t row, int64_t rows, int64_t from, int64_t to,
+                       float *o) {
+  multiply_add(rows, a->width, to - from, (Matrix){t->scores + row * KEY_TILE + from, KEY_TILE, 1},
+               t->v + from * a->width, a->width, o + row * a->width, a->width);
+}
+
+// The keys that all rows see go together; those that only some see go row by row, because a weight of 0 does not hide a
+// value that is not finite.
+static void add_visible_values(const Attention *a, const Tiles *t, int64_t rows, const Range *keys, float *o) {
+  const int64_t from = keys[rows - 1].from, to = at_least(from, keys[0].to);
+  if (keys[0].from < from)
+    for (int64_t r = 0; r < rows; r++) add_values(a, t, r, 1, keys[r].from, at_most(from, keys[r].to), o);
+  add_values(a, t, 0, rows, from, at_most(to, keys[0].to), o);
+  if (keys[rows - 1].to > to)
+    for (int64_t r = 0; r < rows; r++) add_values(a, t, r, 1, at_least(to, keys[r].from), keys[r].to, o);
 }
 
 // Rows [row, row + rows) of the block against the packed tile.
-static void attend_tile(const Attention *a, const Stretch *s, const Tiles *t, int64_t blockStart, int64_t row,
-                        int64_t rows, int64_t tile) {
+static void attend_tile(const Attention *a, const Tiles *t, int64_t row, int64_t rows, int64_t tile) {
   Range keys[ROW_GROUP];
-  for (int64_t r = 0; r < rows; r++) keys[r] = within_tile(visible_keys(a, s, blockStart + row + r), tile);
+  for (int64_t r = 0; r < rows; r++) keys[r] = within_tile(t->visible[row + r], tile);
   const int64_t first = keys[0].from / LANES * LANES, last = (keys[rows - 1].to + LANES - 1) / LANES * LANES;
   if (first >= last) return;
-  memset(t->scores, 0, sizeof(float) * ROW_GROUP * KEY_TILE);
+  for (int64_t r = 0; r < rows; r++)
+    for (int64_t j = first; j < last; j += LANES) *(vf *)(t->scores + r * KEY_TILE + j) = (vf){0};
   multiply_add(rows, last - first, a->headDim, (Matrix){t->q + row * a->width, a->width, 1}, t->k + first, KEY_TILE,
                t->scores + first, KEY_TILE);
   for (int64_t r = 0; r < rows; r++)
     if (keys[r].from < keys[r].to)
       softmax_row(a, keys[r], t->scores + r * KEY_TILE, t->maxima + row + r, t->sums + (row + r) * LANES,
                   t->o + (row + r) * a->width);
-  add_values(a, t, rows, keys, t->o + row * a->width);
+  add_visible_values(a, t, rows, keys, t->o + row * a->width);
 }
 
 static void begin_rows(const Attention *a, const Stretch *s, const Tiles *t, int64_t blockStart, int64_t rows) {
@@ -114,6 +126,7 @@ static void begin_rows(const Attention *a, const Stretch *s, const Tiles *t, int
     const int64_t token = query_token(a, s, blockStart + r), head = query_head(a, s, blockStart + r);
     pack_row(a, a->q.data + token * a->q.token + head * a->q.head, a->scale * log2e, t->q + r * a->width);
     t->maxima[r] = -INFINITY;
+    t->visible[r] = visible_keys(a, s, blockStart + r);
   }
   memset(t->o, 0, sizeof(float) * (size_t)(rows * a->width));
   memset(t->sums, 0, sizeof(float) * (size_t)(rows * LANES));
@@ -136,13 +149,13 @@ static void attend_block(const Attention *a, const Stretch *s, int64_t blockStar
                          float *lse) {
   const Tiles t = tiles_in(a, scratch);
   const int64_t rows = at_most(ROW_BLOCK, s->queries * a->group - blockStart);
-  const int64_t from = visible_keys(a, s, blockStart).from, to = visible_keys(a, s, blockStart + rows - 1).to;
   begin_rows(a, s, &t, blockStart, rows);
+  const int64_t from = t.visible[0].from, to = t.visible[rows - 1].to;
   for (int64_t tile = from / KEY_TILE * KEY_TILE; tile < to; tile += KEY_TILE) {
     pack_keys_transposed(a, s, a->k, tile, t.k);
     pack_keys(a, s, a->v, tile, t.v);
     for (int64_t row = 0; row < rows; row += ROW_GROUP)
-      attend_tile(a, s, &t, blockStart, row, at_most(ROW_GROUP, rows - row), tile);
+      attend_tile(a, &t, row, at_most(ROW_GROUP, rows - row), tile);
   }
   finish_rows(a, s, &t, blockStart, rows, out, lse);
 }

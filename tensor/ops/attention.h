@@ -124,16 +124,22 @@ static inline float *thread_scratch(size_t count) {
   return data;
 }
 
+// LANES elements at p as f32.
+static inline vf load_whole_vector(const real *p) {
+#if defined(REAL_BF16)
+  typedef bf16 halves __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
+  return (vf)(__builtin_convertvector(*(const halves *)p, vi) << 16);
+#else
+  return *(const vfu *)p;
+#endif
+}
+
 // The first `count` elements at p as f32, zeros after them.
 static inline vf load_vector(const real *p, int64_t count) {
-  float lanes[LANES] = {0};
-  if (count >= LANES)
-    for (int l = 0; l < LANES; l++) lanes[l] = load(p + l);
-  else
-    for (int l = 0; l < count; l++) lanes[l] = load(p + l);
-  vf vector;
-  memcpy(&vector, lanes, sizeof vector);
-  return vector;
+  if (count >= LANES) return load_whole_vector(p);
+  real padded[LANES] = {0};
+  memcpy(padded, p, sizeof(real) * (size_t)count);
+  return load_whole_vector(padded);
 }
 
 // row: [headDim] → f32 [width], multiplied by `factor`, zero-padded.
@@ -177,14 +183,17 @@ static inline void transpose_block(vf block[LANES]) {
 
 // Keys [tile, tile + KEY_TILE) → f32 [headDim, KEY_TILE], zeros in the columns past the last key.
 static inline void pack_keys_transposed(const Attention *a, const Stretch *s, Operand x, int64_t tile, float *packed) {
-  const real *row = x.data + (s->firstKey + tile) * x.token + s->kvHead * x.head;
+  const real *first = x.data + (s->firstKey + tile) * x.token + s->kvHead * x.head;
   const int64_t keys = at_most(KEY_TILE, s->keys - tile);
   for (int64_t j = 0; j < KEY_TILE; j += LANES)
     for (int64_t d = 0; d < a->headDim; d += LANES) {
       const int64_t dims = at_most(LANES, a->headDim - d);
+      const real *row = first + j * x.token + d;
       vf block[LANES];
-      for (int64_t i = 0; i < LANES; i++)
-        block[i] = j + i < keys ? load_vector(row + (j + i) * x.token + d, dims) : (vf){0};
+      if (j + LANES <= keys && dims == LANES)
+        for (int64_t i = 0; i < LANES; i++) block[i] = load_whole_vector(row + i * x.token);
+      else
+        for (int64_t i = 0; i < LANES; i++) block[i] = j + i < keys ? load_vector(row + i * x.token, dims) : (vf){0};
       transpose_block(block);
       for (int64_t i = 0; i < dims; i++) *(vf *)(packed + (d + i) * KEY_TILE + j) = block[i];
     }
