@@ -7,7 +7,9 @@
 #if defined(REAL_F32)
 #define KC 384
 #else
-#define KC 512
+#ifndef KC
+#define KC 320
+#endif
 #endif
 
 // Columns of B per block: KC x NC words, 1.1 MiB, are a little more than half of a common second-level cache.
@@ -40,24 +42,49 @@ static inline int64_t words_of(int64_t depth) { return (depth + K_PER_WORD - 1) 
 static inline float *wide_at(const Product *p, int64_t i, int64_t j) { return (float *)p->c + i * p->c_row + j; }
 static inline real *narrow_at(const Product *p, int64_t i, int64_t j) { return (real *)p->c + i * p->c_row + j; }
 
+// to = from, or to += from, for a row of C.
+static inline void write_wide(float *to, const float *from, int64_t count, int add) {
+  int64_t s = 0;
+  for (; s + LANES <= count; s += LANES) {
+    vf value = *(const vfu *)(from + s);
+    if (add) value += *(vfu *)(to + s);
+    *(vfu *)(to + s) = value;
+  }
+  for (; s < count; s++) to[s] = add ? to[s] + from[s] : from[s];
+}
+static inline void write_narrow(real *to, const float *from, int64_t count, int add) {
+#if K_PER_WORD == 2
+  // The conversion instruction takes subnormal numbers for zero, as the products do: so must the last, partial vector.
+  for (int64_t s = 0; s < count; s += LANES) {
+    const __mmask16 inside = count - s >= LANES ? 0xffff : (__mmask16)((1 << (count - s)) - 1);
+    __m512 value = _mm512_maskz_loadu_ps(inside, from + s);
+    if (add) {
+      const __m512i old = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(inside, to + s));
+      value = _mm512_add_ps(value, (__m512)_mm512_slli_epi32(old, 16));
+    }
+    _mm256_mask_storeu_epi16(to + s, inside, (__m256i)_mm512_cvtneps_pbh(value));
+  }
+#else
+  for (int64_t s = 0; s < count; s++) store(to + s, add ? load(to + s) + from[s] : from[s]);
+#endif
+}
+
 // C[i..][j..] = from, or += from.
 static void write_tile(const Product *p, const float *from, int64_t pitch, int64_t i, int64_t j, int64_t rows,
                        int64_t columns, int add) {
   for (int64_t r = 0; r < rows; r++, from += pitch) {
-    float *wide = wide_at(p, i + r, j);
-    real *narrow = narrow_at(p, i + r, j);
-    if (p->wide && add)
-      for (int64_t s = 0; s < columns; s++) wide[s] += from[s];
-    else if (p->wide)
-      memcpy(wide, from, (size_t)columns * sizeof(float));
+    if (p->wide)
+      write_wide(wide_at(p, i + r, j), from, columns, add);
     else
-      for (int64_t s = 0; s < columns; s++) store(narrow + s, add ? load(narrow + s) + from[s] : from[s]);
+      write_narrow(narrow_at(p, i + r, j), from, columns, add);
   }
 }
 
 // to = C[i..][j..].
 static void read_tile(const Product *p, float *to, int64_t pitch, int64_t i, int64_t j, int64_t rows, int64_t columns) {
-  for (int64_t r = 0; r < rows; r++, to += pitch)
-    for (int64_t s = 0; s < columns; s++)
-      to[s] = p->wide ? *wide_at(p, i + r, j + s) : load(narrow_at(p, i + r, j + s));
+  for (int64_t r = 0; r < rows; r++, to += pitch) {
+    const float *wide = wide_at(p, i + r, j);
+    const real *narrow = narrow_at(p, i + r, j);
+    for (int64_t s = 0; s < columns; s++) to[s] = p->wide ? wide[s] : load(narrow + s);
+  }
 }

@@ -5,8 +5,10 @@
 #pragma once
 #include "kernel.h"
 
-#if defined(REAL_BF16) && defined(__AVX512BF16__)
+#if defined(__AVX512F__)
 #include <immintrin.h>
+#endif
+#if defined(REAL_BF16) && defined(__AVX512BF16__)
 #define K_PER_WORD 2
 #else
 #define K_PER_WORD 1
@@ -14,11 +16,21 @@
 
 typedef int32_t word;
 typedef int32_t viu __attribute__((vector_size(4 * LANES), aligned(2), may_alias));
+typedef uint32_t vu __attribute__((vector_size(4 * LANES)));
 typedef uint16_t vh __attribute__((vector_size(2 * LANES)));
 typedef uint16_t vhu __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
 
 static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t round_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
+
+// LANES 16-bit numbers as 32 bits. GCC splits this conversion in halves, hence the intrinsic.
+static inline vi widened(const uint16_t *p) {
+#if LANES == 16
+  return (vi)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
+#else
+  return __builtin_convertvector(*(const vhu *)p, vi);
+#endif
+}
 
 // A view of one operand: `outer` steps along m (for A) or n (for B), `inner` along k.
 typedef struct {
@@ -48,8 +60,7 @@ static inline word word_at(const real *p, int64_t step, int64_t left) {
 }
 static inline vi words_along(const real *p) { return *(const viu *)p; }
 static inline vi words_across(const real *p, int64_t step) {
-  const vh even = *(const vhu *)p, odd = *(const vhu *)(p + step);
-  return __builtin_convertvector(even, vi) | __builtin_convertvector(odd, vi) << 16;
+  return widened(p) | widened(p + step) << 16;
 }
 #else
 static inline word word_at(const real *p, int64_t step, int64_t left) {
@@ -57,8 +68,7 @@ static inline word word_at(const real *p, int64_t step, int64_t left) {
   return (word)((uint32_t)*p << 16);
 }
 static inline vi words_along(const real *p) {
-  const vh narrow = *(const vhu *)p;
-  return __builtin_convertvector(narrow, vi) << 16;
+  return widened(p) << 16;
 }
 static inline vi words_across(const real *p, int64_t step) {
   (void)step;
@@ -113,46 +123,58 @@ static inline __attribute__((always_inline)) void load_transposed(View v, int64_
       ((word *)block)[p * LANES + j] = word_at(v.data + j * v.outer + p * K_PER_WORD, 1, depth - p * K_PER_WORD);
 }
 
-// A panel by columns: [words][width], `width` a multiple of LANES of which `count` exist; the rest is zero. `words` is
-// at least the words of `depth`; what is beyond `depth` is zero. This is what vector loads want of B, and the form of an
-// A whose rows are not contiguous.
+// A panel by columns: [words][width], `width` a multiple of LANES of which `count` exist; the rest is zero, and so is what
+// lies beyond `depth`. This is what vector loads want of B, and the form of an A whose rows are not contiguous.
 static void pack_columns(View v, int64_t count, int64_t depth, int64_t words, int64_t width, word *panel) {
   const int64_t whole = depth / K_PER_WORD;
-  for (int64_t j = 0; j < width; j += LANES) {
-    const View strip = view_at(v, j, 0);
-    const int64_t left = count - j;
-    int64_t p = 0;
-    if (v.inner == 1 && left > 0) {
-      for (; p < words && p * K_PER_WORD < depth; p += LANES) {
+  int64_t done = 0; // words that are packed
+  if (v.outer == 1 && count >= width) {
+    for (; done < whole; done++)
+      for (int64_t j = 0; j < width; j += LANES)
+        *(vi *)(panel + done * width + j) = words_across(v.data + done * K_PER_WORD * v.inner + j, v.inner);
+  } else if (v.inner == 1) {
+    for (; done < words; done += LANES)
+      for (int64_t j = 0; j < width; j += LANES) {
         vi block[LANES];
-        load_transposed(view_at(strip, 0, p * K_PER_WORD), left, depth - p * K_PER_WORD, block);
-        for (int64_t q = 0; q < LANES && p + q < words; q++) *(vi *)(panel + (p + q) * width + j) = block[q];
-      }
-    } else if (v.outer == 1 && left >= LANES) {
-      for (; p < whole; p++)
-        *(vi *)(panel + p * width + j) = words_across(strip.data + p * K_PER_WORD * v.inner, v.inner);
-    }
-    for (; p < words; p++)
-      for (int64_t l = 0; l < LANES; l++) {
-        const int64_t k = p * K_PER_WORD;
-        const int inside = l < left && k < depth;
-        panel[p * width + j + l] = inside ? word_at(strip.data + l * v.outer + k * v.inner, v.inner, depth - k) : 0;
+        load_transposed(view_at(v, j, done * K_PER_WORD), count - j, depth - done * K_PER_WORD, block);
+        for (int64_t q = 0; q < LANES && done + q < words; q++) *(vi *)(panel + (done + q) * width + j) = block[q];
       }
   }
+  for (int64_t p = done; p < words; p++)
+    for (int64_t j = 0; j < width; j++) {
+      const int64_t k = p * K_PER_WORD;
+      const int inside = j < count && k < depth;
+      panel[p * width + j] = inside ? word_at(v.data + j * v.outer + k * v.inner, v.inner, depth - k) : 0;
+    }
 }
 
-// A panel by rows: [count][pitch], `words` of each row filled and zero beyond `depth`. For operands contiguous along k
-// it is a copy; an operand contiguous along m or n is transposed.
+// A panel by rows: [count][pitch], `words` of each row filled, with zero beyond `depth`. An operand contiguous along k is
+// copied, one contiguous along m or n is transposed.
 static void pack_rows(View v, int64_t count, int64_t depth, int64_t words, int64_t pitch, word *panel) {
   const int64_t whole = depth / K_PER_WORD;
-  for (int64_t i = 0; i < count; i++) {
-    const View row = view_at(v, i, 0);
-    int64_t p = 0;
-    if (v.inner == 1)
-      for (; p + LANES <= whole; p += LANES) *(vi *)(panel + i * pitch + p) = words_along(row.data + p * K_PER_WORD);
-    for (; p < words; p++) {
-      const int64_t k = p * K_PER_WORD;
-      panel[i * pitch + p] = k < depth ? word_at(row.data + k * v.inner, v.inner, depth - k) : 0;
-    }
+  int64_t done = 0;
+  if (v.outer == 1 && count % LANES == 0) {
+    for (; done + LANES <= whole; done += LANES)
+      for (int64_t i = 0; i < count; i += LANES) {
+        vi block[LANES];
+#pragma GCC unroll 16
+        for (int q = 0; q < LANES; q++)
+          block[q] = words_across(v.data + i + (done + q) * K_PER_WORD * v.inner, v.inner);
+        transpose(block);
+#pragma GCC unroll 16
+        for (int q = 0; q < LANES; q++) *(vi *)(panel + (i + q) * pitch + done) = block[q];
+      }
+  } else if (v.inner == 1) {
+    const int64_t vectors = whole / LANES * LANES;
+    for (int64_t i = 0; i < count; i++)
+      for (int64_t p = 0; p < vectors; p += LANES)
+        *(viu *)(panel + i * pitch + p) = words_along(v.data + i * v.outer + p * K_PER_WORD);
+    done = vectors;
   }
+  for (int64_t i = 0; i < count; i++)
+    for (int64_t p = done; p < words; p++) {
+      const int64_t k = p * K_PER_WORD;
+      const real *from = v.data + i * v.outer + k * v.inner;
+      panel[i * pitch + p] = k < depth ? word_at(from, v.inner, depth - k) : 0;
+    }
 }

@@ -39,9 +39,10 @@ static void configure_tiles(void) {
 static inline void finish_stores(void) { __asm__ volatile("" ::: "memory"); }
 
 // c [32, 32] += a·b, or [16, 32] if there is only one tile of rows. `words` is a multiple of 16.
-static void tile_product(int two, int64_t words, const word *a, const word *b, float *c, int64_t c_row, int add) {
-  const int64_t c_bytes = c_row * 4, a_bytes = words * 4, b_bytes = NR * 4;
-  const word *a_below = a + TILE * words;
+static void tile_product(int two, int64_t words, const char *a, int64_t a_bytes, const word *b, float *c, int64_t c_row,
+                         int add) {
+  const int64_t c_bytes = c_row * 4, b_bytes = NR * 4;
+  const char *a_below = a + TILE * a_bytes;
   float *c_below = c + TILE * c_row;
   finish_stores();
   _tile_zero(0);
@@ -59,11 +60,11 @@ static void tile_product(int two, int64_t words, const word *a, const word *b, f
   for (int64_t p = 0; p < words; p += TILE) {
     _tile_loadd(6, b + p * NR, b_bytes);
     _tile_loadd(7, b + p * NR + TILE, b_bytes);
-    _tile_loadd(4, a + p, a_bytes);
+    _tile_loadd(4, a + 4 * p, a_bytes);
     _tile_dpbf16ps(0, 4, 6);
     _tile_dpbf16ps(1, 4, 7);
     if (two) {
-      _tile_loadd(5, a_below + p, a_bytes);
+      _tile_loadd(5, a_below + 4 * p, a_bytes);
       _tile_dpbf16ps(2, 5, 6);
       _tile_dpbf16ps(3, 5, 7);
     }
@@ -83,12 +84,17 @@ static void tile_block(const Product *p, View a, View b, int64_t depth, int add,
     pack_columns(view_at(b, j, 0), smaller(NR, p->n - j), depth, words, NR, buffers->b + j * words);
   for (int64_t i = 0; i < p->m; i += 2 * TILE) {
     const int64_t rows = smaller(2 * TILE, p->m - i);
-    pack_rows(view_at(a, i, 0), rows, depth, words, words, buffers->a);
+    // Rows that are contiguous along k and fill whole tiles are used where they are, unless they lie so far apart that
+    // they would push each other out of the first-level cache.
+    const int in_place = a.inner == 1 && rows % TILE == 0 && depth % (2 * TILE) == 0 && a.outer % 1024 != 0;
+    if (!in_place) pack_rows(view_at(a, i, 0), rows, depth, words, words, buffers->a);
+    const char *panel = in_place ? (const char *)view_at(a, i, 0).data : (const char *)buffers->a;
+    const int64_t pitch = in_place ? a.outer * 2 : words * 4;
     for (int64_t j = 0; j < p->n; j += NR) {
       const int64_t columns = smaller(NR, p->n - j);
       const int direct = p->wide && columns == NR && rows % TILE == 0;
       if (!direct && add) read_tile(p, buffers->tile, NR, i, j, rows, columns);
-      tile_product(rows > TILE, words, buffers->a, buffers->b + j * words, direct ? wide_at(p, i, j) : buffers->tile,
+      tile_product(rows > TILE, words, panel, pitch, buffers->b + j * words, direct ? wide_at(p, i, j) : buffers->tile,
                    direct ? p->c_row : NR, add);
       if (!direct) write_tile(p, buffers->tile, NR, i, j, rows, columns, 0);
     }
