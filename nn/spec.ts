@@ -1,7 +1,12 @@
+export { refuseBlockCount, SpecError, validateSpec } from "./spec_check.ts";
+
 /** Grouped-query attention: softmax(q kᵀ / √headDim) v, with `heads / kvHeads` query heads per key. */
 export interface Gqa {
+  /** Tells the kinds of attention apart. */
   readonly kind: "gqa";
+  /** Query heads. */
   readonly heads: number;
+  /** Key and value heads; divides `heads`. */
   readonly kvHeads: number;
   /** How many of the latest tokens a token sees, itself included; all of them when absent. */
   readonly window?: number;
@@ -11,13 +16,17 @@ export interface Gqa {
 
 /** One matrix [dim, dim] in place of attention or of the feed-forward part. */
 export interface Linear {
+  /** Tells the kinds of parts apart. */
   readonly kind: "linear";
 }
 
 /** down(silu(gate x) ⊙ up x), the feed-forward part of Llama. */
 export interface Gated {
+  /** Tells the kinds of feed-forward parts apart. */
   readonly kind: "gated";
+  /** Rows of gate and up. */
   readonly hidden: number;
+  /** The function on the gate, silu x = x · sigmoid x. */
   readonly activation: "silu";
   /** Whether gate, up and down have a bias; false when absent. */
   readonly bias?: boolean;
@@ -25,7 +34,9 @@ export interface Gated {
 
 /** down(relu(up x)²), the feed-forward part of Nemotron-4. */
 export interface Relu2 {
+  /** Tells the kinds of feed-forward parts apart. */
   readonly kind: "relu2";
+  /** Rows of up. */
   readonly hidden: number;
   /** Whether up and down have a bias; false when absent. */
   readonly bias?: boolean;
@@ -41,27 +52,37 @@ export type FfnSpec = Gated | Relu2 | Linear;
  * there at all: no norm, no parameters, no KV cache. Both null is the identity.
  */
 export interface BlockSpec {
+  /** The first part; null when the block has none. */
   readonly attention: AttentionSpec | null;
+  /** The second part; null when the block has none. */
   readonly ffn: FfnSpec | null;
 }
 
 /** x / √(mean x² + eps) ⊙ weight. */
 export interface RmsNorm {
+  /** Tells the kinds of norms apart. */
   readonly kind: "rms_norm";
+  /** Added to the mean square. */
   readonly eps: number;
 }
 
 /** (x − mean) / √(variance + eps) ⊙ (1 + weight) + bias. */
 export interface LayerNorm1p {
+  /** Tells the kinds of norms apart. */
   readonly kind: "layer_norm_1p";
+  /** Added to the variance. */
   readonly eps: number;
 }
 
 /** How Llama 3 stretches rotary wavelengths beyond the context that it was first trained on. */
 export interface Llama3Scaling {
+  /** Tells the kinds of scaling apart. */
   readonly kind: "llama3";
+  /** Long wavelengths are stretched by this. */
   readonly factor: number;
+  /** Wavelengths above originalContext / lowFrequency are stretched. */
   readonly lowFrequency: number;
+  /** Wavelengths below originalContext / highFrequency stay. */
   readonly highFrequency: number;
   /** The context of the first training, in tokens. */
   readonly originalContext: number;
@@ -69,155 +90,40 @@ export interface Llama3Scaling {
 
 /** Rotary positions over the first `fraction` of each head, frequency k is theta^(−2k/d). */
 export interface Rope {
+  /** The base of the frequencies. */
   readonly theta: number;
+  /** How much of each head rotates, above 0 to 1. */
   readonly fraction: number;
+  /** How long wavelengths are stretched; null when none are. */
   readonly scaling: Llama3Scaling | null;
 }
 
 /** A decoder-only transformer as data: what a checkpoint carries and what a search edits. */
 export interface DecoderSpec {
+  /** Token ids. */
   readonly vocab: number;
+  /** Size of the residual stream. */
   readonly dim: number;
   /** The longest sequence, in tokens. */
   readonly context: number;
+  /** Size of one attention head. */
   readonly headDim: number;
+  /** The norm before each part and before the head. */
   readonly norm: RmsNorm | LayerNorm1p;
+  /** Rotary positions of queries and keys. */
   readonly rope: Rope;
   /** Whether the head is the embedding, transposed. */
   readonly tied: boolean;
+  /** From the embedding to the head. */
   readonly blocks: readonly BlockSpec[];
 }
 
 /** A parameter's name and shape; matrices are [out, in]. */
 export interface ParameterSpec {
+  /** The dotted name, such as `blocks.3.attention.q.weight`. */
   readonly name: string;
+  /** Sizes of the axes. */
   readonly shape: readonly number[];
-}
-
-/** Thrown when a spec or a config can't be used; `key` names the field at fault. */
-export class SpecError extends Error {
-  override readonly name = "SpecError";
-  readonly key: string;
-
-  constructor(key: string, message: string) {
-    super(message);
-    this.key = key;
-  }
-}
-
-/**
- * Checks that a spec describes a decoder that can be built. Throws {@linkcode SpecError}.
- *
- * @example
- * ```ts
- * import { type DecoderSpec, validateSpec } from "@denotron/denotron/nn";
- * import assert from "node:assert/strict";
- *
- * const spec: DecoderSpec = {
- *   vocab: 512, dim: 64, context: 512, headDim: 8, tied: true,
- *   norm: { kind: "rms_norm", eps: 1e-5 },
- *   rope: { theta: 10_000, fraction: 1, scaling: null },
- *   blocks: [{ attention: { kind: "gqa", heads: 8, kvHeads: 3 }, ffn: null }],
- * };
- * assert.throws(() => validateSpec(spec), /kvHeads must divide heads/);
- * ```
- */
-export function validateSpec(spec: DecoderSpec): void {
-  for (const key of ["vocab", "dim", "context", "headDim"] as const) positive(key, spec[key]);
-  above0("norm.eps", spec.norm.eps);
-  if (spec.norm.kind !== "rms_norm" && spec.norm.kind !== "layer_norm_1p") {
-    throw unknownKind("norm", spec.norm, "rms_norm or layer_norm_1p");
-  }
-  validateRope(spec);
-  if (spec.blocks.length === 0) {
-    throw new SpecError("blocks", "spec: blocks is empty, []. List at least one block.");
-  }
-  spec.blocks.forEach((block, i) => validateBlock(`blocks[${i}]`, block));
-}
-
-/** More blocks than any decoder has: a file that claims more is refused before they are listed. */
-const MAX_BLOCKS = 100_000;
-
-/** Throws {@linkcode SpecError} when a file claims more blocks than a decoder can have. */
-export function refuseBlockCount(key: string, count: number): void {
-  if (count <= MAX_BLOCKS) return;
-  throw new SpecError(
-    key,
-    `spec: ${key} is too large, ${count} (at most ${MAX_BLOCKS}). Correct it.`,
-  );
-}
-
-function validateRope({ rope, headDim }: DecoderSpec): void {
-  above0("rope.theta", rope.theta);
-  const rotated = rope.fraction * headDim;
-  if (!(rope.fraction > 0 && rope.fraction <= 1) || rotated % 2 !== 0) {
-    throw new SpecError(
-      "rope.fraction",
-      `spec: rope.fraction must select an even number of a head's values, ${rope.fraction} of ` +
-        `${headDim} (${rotated}). Choose a fraction up to 1 that does.`,
-    );
-  }
-  if (rope.scaling === null) return;
-  if (rope.scaling.kind !== "llama3") throw unknownKind("rope.scaling", rope.scaling, "llama3");
-  const { factor, lowFrequency, highFrequency, originalContext } = rope.scaling;
-  above0("rope.scaling.factor", factor);
-  above0("rope.scaling.lowFrequency", lowFrequency);
-  positive("rope.scaling.originalContext", originalContext);
-  if (!(highFrequency > lowFrequency)) {
-    throw new SpecError(
-      "rope.scaling.highFrequency",
-      `spec: rope.scaling.highFrequency must exceed lowFrequency, (${highFrequency} vs ` +
-        `${lowFrequency}). Llama 3 uses 4 and 1.`,
-    );
-  }
-}
-
-function validateBlock(key: string, { attention, ffn }: BlockSpec): void {
-  if (attention?.kind === "gqa") {
-    const { heads, kvHeads, window } = attention;
-    positive(`${key}.attention.heads`, heads);
-    positive(`${key}.attention.kvHeads`, kvHeads);
-    if (window !== undefined) positive(`${key}.attention.window`, window);
-    if (heads % kvHeads !== 0) {
-      throw new SpecError(
-        `${key}.attention.kvHeads`,
-        `spec: kvHeads must divide heads in ${key}.attention, (${kvHeads} vs ${heads}). ` +
-          `Choose a divisor of ${heads}.`,
-      );
-    }
-  } else if (attention !== null && attention?.kind !== "linear") {
-    throw unknownKind(`${key}.attention`, attention, "gqa or linear, or null for no attention");
-  }
-  if (ffn?.kind === "gated" || ffn?.kind === "relu2") {
-    positive(`${key}.ffn.hidden`, ffn.hidden);
-    if (ffn.kind === "gated" && ffn.activation !== "silu") {
-      throw new SpecError(
-        `${key}.ffn.activation`,
-        `spec: unknown activation in ${key}.ffn, "${ffn.activation}". Use "silu".`,
-      );
-    }
-  } else if (ffn !== null && ffn?.kind !== "linear") {
-    throw unknownKind(
-      `${key}.ffn`,
-      ffn,
-      "gated, relu2 or linear, or null for no feed-forward part",
-    );
-  }
-}
-
-function positive(key: string, value: number): void {
-  if (Number.isSafeInteger(value) && value > 0) return;
-  throw new SpecError(key, `spec: ${key} must be a positive whole number, ${value}. Correct it.`);
-}
-
-function above0(key: string, value: number): void {
-  if (Number.isFinite(value) && value > 0) return;
-  throw new SpecError(key, `spec: ${key} must be a number above 0, ${value}. Correct it.`);
-}
-
-function unknownKind(key: string, value: unknown, known: string): SpecError {
-  const kind = (value as { kind?: unknown } | undefined)?.kind;
-  return new SpecError(key, `spec: unknown kind of ${key}, ${JSON.stringify(kind)}. Use ${known}.`);
 }
 
 /**

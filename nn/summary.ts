@@ -10,11 +10,13 @@ import {
 
 /** What one block costs. */
 export interface BlockSummary {
+  /** The block's place, from 0. */
   readonly index: number;
   /** The attention in words, such as `gqa 64/8`; `–` when the block has none. */
   readonly attention: string;
   /** The feed-forward part in words, such as `gated 28672`; `–` when the block has none. */
   readonly ffn: string;
+  /** Numbers in its weights, norms included. */
   readonly parameters: number;
   /** Numbers that the KV cache holds per token: 2 · kvHeads · headDim. */
   readonly kvNumbersPerToken: number;
@@ -24,10 +26,13 @@ export interface BlockSummary {
 
 /** What a decoder costs, counted from its spec alone. */
 export interface Summary {
+  /** Token ids. */
   readonly vocab: number;
+  /** Size of the residual stream. */
   readonly dim: number;
   /** The sequence length that the FLOPs and the KV cache are given for, in tokens. */
   readonly context: number;
+  /** Numbers in the weights. */
   readonly parameters: {
     readonly total: number;
     readonly embedding: number;
@@ -67,6 +72,7 @@ export interface Summary {
     /** The KV cache of one full sequence in bf16. */
     readonly kvCache: number;
   };
+  /** Each block, in order. */
   readonly blocks: readonly BlockSummary[];
 }
 

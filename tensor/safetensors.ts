@@ -26,9 +26,13 @@ export * from "./safetensors_header.ts";
 
 /** One tensor to write; `chunks` yields its little-endian bytes, in order, in pieces of any size. */
 export interface SafetensorsInput {
+  /** The name in the file. */
   readonly name: string;
+  /** What the bytes hold. */
   readonly dtype: SafetensorsDType;
+  /** Sizes of the axes. */
   readonly shape: readonly number[];
+  /** The tensor's bytes, little-endian, in order; called once, when they are written. */
   chunks(): Iterable<Uint8Array>;
 }
 
@@ -55,6 +59,7 @@ const READ_BYTES = 1 << 30;
  * ```
  */
 export class SafetensorsFile {
+  /** The file's path, as it was given. */
   readonly path: string;
   /** The tensors by name, in file order. */
   readonly entries: ReadonlyMap<string, SafetensorsEntry>;

@@ -30,15 +30,21 @@ export type SafetensorsDType = keyof typeof SAFETENSORS_BITS;
 
 /** Where one tensor lies: `begin` and `end` are byte offsets from the start of the file. */
 export interface SafetensorsEntry {
+  /** What the bytes hold. */
   readonly dtype: SafetensorsDType;
+  /** Sizes of the axes. */
   readonly shape: readonly number[];
+  /** Byte offset of its first byte in the file. */
   readonly begin: number;
+  /** Byte offset after its last byte. */
   readonly end: number;
 }
 
 /** A parsed header: its tensors in file order, and its free-form text pairs. */
 export interface SafetensorsHeader {
+  /** Tensors by name, in file order. */
   readonly entries: ReadonlyMap<string, SafetensorsEntry>;
+  /** Free-form text pairs. */
   readonly metadata: ReadonlyMap<string, string>;
 }
 
@@ -61,9 +67,12 @@ export type FormatErrorCode =
 
 /** Thrown when bytes don't follow the file format they claim; `code` says which rule they break. */
 export class FormatError extends Error {
+  /** The class's name. */
   override readonly name = "FormatError";
+  /** The rule that the file breaks. */
   readonly code: FormatErrorCode;
 
+  /** Describes the rule that the file breaks. */
   constructor(code: FormatErrorCode, message: string) {
     super(message);
     this.code = code;

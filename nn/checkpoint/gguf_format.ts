@@ -29,15 +29,21 @@ export type GgufValue =
 
 /** Where one tensor lies; the shape is [out, in], `begin` and `end` are byte offsets in the file. */
 export interface GgufTensor {
+  /** How its numbers are stored. */
   readonly dtype: StoredDType;
+  /** Sizes of the axes, [out, in]. */
   readonly shape: readonly number[];
+  /** Byte offset of its first byte in the file. */
   readonly begin: number;
+  /** Byte offset after its last byte. */
   readonly end: number;
 }
 
 /** A parsed header: metadata and tensors in file order. */
 export interface GgufHeader {
+  /** Typed values by key. */
   readonly metadata: ReadonlyMap<string, GgufValue>;
+  /** Tensors by the file's names. */
   readonly tensors: ReadonlyMap<string, GgufTensor>;
 }
 

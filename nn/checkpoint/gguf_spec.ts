@@ -5,6 +5,7 @@ import {
   type FfnSpec,
   type Llama3Scaling,
   refuseBlockCount,
+  type Rope,
   validateSpec,
 } from "../spec.ts";
 
@@ -23,7 +24,6 @@ const OWN_PREFIX = "denotron.";
  */
 export function specFromGguf(header: GgufHeader, factors: Float32Array | null): DecoderSpec {
   const metadata = new MetadataReader(header.metadata);
-  const { architecture: prefix } = metadata;
   const embedding = header.tensors.get("token_embd.weight");
   if (embedding === undefined) {
     throw ggufError(
@@ -33,42 +33,34 @@ export function specFromGguf(header: GgufHeader, factors: Float32Array | null): 
     );
   }
   const dim = metadata.number("embedding_length");
-  const count = metadata.number("block_count");
-  refuseBlockCount(`${prefix}.block_count`, count);
-  const heads = metadata.perBlock("attention.head_count", count);
-  const kvHeads = metadata.perBlock("attention.head_count_kv", count, heads);
-  const widths = metadata.perBlock("feed_forward_length", count);
-  const headDim = metadata.number("attention.key_length", dim / Math.max(...heads));
-  const rotated = metadata.number("rope.dimension_count", headDim);
-  if (rotated !== headDim) {
-    throw ggufError(
-      "Unsupported",
-      `${rotated} of ${headDim} head values rotate`,
-      "Use another model.",
-    );
-  }
-  const rope = {
-    theta: metadata.number("rope.freq_base", 10_000),
-    fraction: 1,
-    scaling: factors === null ? null : readScaling(metadata, headDim, factors),
-  };
-  metadata.refuseScaling();
+  const blocks = readBlocks(metadata, header);
+  const mostHeads = Math.max(...blocks.map(({ attention: a }) => a?.kind === "gqa" ? a.heads : 0));
+  const headDim = metadata.number("attention.key_length", dim / mostHeads);
   const spec: DecoderSpec = {
     vocab: embedding.shape[0],
     dim,
     context: metadata.number("context_length"),
     headDim,
     norm: { kind: "rms_norm", eps: metadata.number("attention.layer_norm_rms_epsilon") },
-    rope,
+    rope: readRope(metadata, headDim, factors),
     tied: !header.tensors.has("output.weight"),
-    blocks: Array.from({ length: count }, (_, i): BlockSpec => ({
-      attention: attentionOf(heads[i], kvHeads[i], header.tensors.has(`blk.${i}.attn_q.bias`)),
-      ffn: ffnOf(widths[i], header.tensors.has(`blk.${i}.ffn_up.bias`)),
-    })),
+    blocks,
   };
   validateSpec(spec);
-  if (factors !== null) checkFactors(spec, factors, prefix);
+  if (factors !== null) checkFactors(spec, factors, metadata.architecture);
   return spec;
+}
+
+function readBlocks(metadata: MetadataReader, { tensors }: GgufHeader): BlockSpec[] {
+  const count = metadata.number("block_count");
+  refuseBlockCount(`${metadata.architecture}.block_count`, count);
+  const heads = metadata.perBlock("attention.head_count", count);
+  const kvHeads = metadata.perBlock("attention.head_count_kv", count, heads);
+  const widths = metadata.perBlock("feed_forward_length", count);
+  return Array.from({ length: count }, (_, i) => ({
+    attention: attentionOf(heads[i], kvHeads[i], tensors.has(`blk.${i}.attn_q.bias`)),
+    ffn: ffnOf(widths[i], tensors.has(`blk.${i}.ffn_up.bias`)),
+  }));
 }
 
 /** deci says by zeros what a block lacks; query heads without key heads are a linear layer. */
@@ -81,6 +73,20 @@ function attentionOf(heads: number, kvHeads: number, bias: boolean): AttentionSp
 function ffnOf(hidden: number, bias: boolean): FfnSpec | null {
   if (hidden === 0) return null;
   return { kind: "gated", hidden, activation: "silu", ...(bias ? { bias } : {}) };
+}
+
+function readRope(metadata: MetadataReader, headDim: number, factors: Float32Array | null): Rope {
+  const rotated = metadata.number("rope.dimension_count", headDim);
+  if (rotated !== headDim) {
+    const what = `${rotated} of ${headDim} head values rotate`;
+    throw ggufError("Unsupported", what, "Use a model that rotates whole heads.");
+  }
+  metadata.refuseScaling();
+  return {
+    theta: metadata.number("rope.freq_base", 10_000),
+    fraction: 1,
+    scaling: factors === null ? null : readScaling(metadata, headDim, factors),
+  };
 }
 
 function readScaling(
@@ -145,23 +151,12 @@ export function ggufMetadata(spec: DecoderSpec): Map<string, GgufValue> {
     throw ggufError("Unsupported", `GGUF's llama and deci cannot hold ${what}`, "Use safetensors.");
   }
   const uniform = family === "LlamaForCausalLM";
-  const attentions = spec.blocks.map(({ attention }) => attention);
-  const queryHeads = attentions.find((a) => a?.kind === "gqa")?.heads ?? spec.dim / spec.headDim;
-  const heads = attentions.map((a) => a === null ? 0 : queryHeads);
-  const kvHeads = attentions.map((a) => a?.kind === "gqa" ? a.kvHeads : 0);
-  const widths = spec.blocks.map(({ ffn }) => ffn?.kind === "gated" ? ffn.hidden : 0);
-  const count = (value: number): GgufValue => ({ type: "uint32", value });
-  const real = (value: number): GgufValue => ({ type: "float32", value });
-  const perBlock = (value: readonly number[]): GgufValue =>
-    uniform ? count(value[0]) : { type: "array", of: "int32", value };
-
+  const architecture = uniform ? "llama" : "deci";
   const fields: [string, GgufValue][] = [
     ["block_count", count(spec.blocks.length)],
     ["context_length", count(spec.context)],
     ["embedding_length", count(spec.dim)],
-    ["feed_forward_length", perBlock(widths)],
-    ["attention.head_count", perBlock(heads)],
-    ["attention.head_count_kv", perBlock(kvHeads)],
+    ...blockFields(spec, uniform),
     ["attention.layer_norm_rms_epsilon", real(spec.norm.eps)],
     ["attention.key_length", count(spec.headDim)],
     ["attention.value_length", count(spec.headDim)],
@@ -169,12 +164,35 @@ export function ggufMetadata(spec: DecoderSpec): Map<string, GgufValue> {
     ["rope.dimension_count", count(spec.headDim)],
     ["rope.freq_base", real(spec.rope.theta)],
   ];
-  const architecture = uniform ? "llama" : "deci";
   return new Map([
     ["general.architecture", { type: "string", value: architecture }],
     ...fields.map(([key, value]) => [`${architecture}.${key}`, value] as const),
     ...scalingFields(spec),
   ]);
+}
+
+/** What deci lists for each block, and llama says once. */
+function blockFields({ blocks, dim, headDim }: DecoderSpec, once: boolean): [string, GgufValue][] {
+  const attentions = blocks.map(({ attention }) => attention);
+  const queryHeads = attentions.find((a) => a?.kind === "gqa")?.heads ?? dim / headDim;
+  const heads = attentions.map((a) => a === null ? 0 : queryHeads);
+  const kvHeads = attentions.map((a) => a?.kind === "gqa" ? a.kvHeads : 0);
+  const widths = blocks.map(({ ffn }) => ffn?.kind === "gated" ? ffn.hidden : 0);
+  const field = (value: readonly number[]): GgufValue =>
+    once ? count(value[0]) : { type: "array", of: "int32", value };
+  return [
+    ["feed_forward_length", field(widths)],
+    ["attention.head_count", field(heads)],
+    ["attention.head_count_kv", field(kvHeads)],
+  ];
+}
+
+function count(value: number): GgufValue {
+  return { type: "uint32", value };
+}
+
+function real(value: number): GgufValue {
+  return { type: "float32", value };
 }
 
 /** llama.cpp reads the factors from rope_freqs.weight; these let the spec be read back. */
@@ -186,7 +204,7 @@ function scalingFields({ rope: { scaling } }: DecoderSpec): [string, GgufValue][
     ["rope.high_frequency", scaling.highFrequency],
     ["rope.original_context", scaling.originalContext],
   ];
-  return fields.map(([key, value]) => [OWN_PREFIX + key, { type: "float32", value }]);
+  return fields.map(([key, value]) => [OWN_PREFIX + key, real(value)]);
 }
 
 /** Reads the metadata of one architecture, named without its prefix. */

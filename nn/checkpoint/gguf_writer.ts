@@ -13,9 +13,13 @@ import {
 
 /** One tensor to write; the shape is [out, in]. */
 export interface GgufInput {
+  /** The name in the file. */
   readonly name: string;
+  /** How the bytes store numbers. */
   readonly dtype: StoredDType;
+  /** Sizes of the axes, [out, in]. */
   readonly shape: readonly number[];
+  /** All of the tensor's bytes, little-endian; called once, when they are written. */
   read(): Uint8Array;
 }
 

@@ -9,6 +9,7 @@ export { DownloadError } from "./hub_request.ts";
 
 /** How far a download is. */
 export interface DownloadProgress {
+  /** The file's name in the model. */
   readonly file: string;
   /** Bytes of this file that are on disk. */
   readonly bytes: number;
@@ -32,7 +33,9 @@ export interface DownloadOptions {
   readonly retries?: number;
   /** The wait before the first retry, doubled each time, in milliseconds. Default 500. */
   readonly retryDelayMs?: number;
+  /** Gives the download up; what came is kept and goes on next time. */
   readonly signal?: AbortSignal;
+  /** Called after each piece that was written. */
   readonly onProgress?: (progress: DownloadProgress) => void;
 }
 

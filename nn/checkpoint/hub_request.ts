@@ -1,8 +1,11 @@
 /** Thrown when a model can't be downloaded; `status` is the server's answer, if there was one. */
 export class DownloadError extends Error {
+  /** The class's name. */
   override readonly name = "DownloadError";
+  /** The HTTP status; null when there was no answer. */
   readonly status: number | null;
 
+  /** Describes a failed download. */
   constructor(message: string, status: number | null = null, cause?: unknown) {
     super(message, { cause });
     this.status = status;

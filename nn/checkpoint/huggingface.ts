@@ -63,6 +63,7 @@ const TORCH_DTYPES: Readonly<Partial<Record<StoredDType, string>>> = {
 
 /** A checkpoint that is a Hugging Face folder, with its config as it was read. */
 export interface HuggingFaceCheckpoint extends CheckpointSource {
+  /** The parsed `config.json`. */
   readonly config: HuggingFaceConfig;
 }
 

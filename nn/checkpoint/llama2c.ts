@@ -11,13 +11,17 @@ const NEWER_MAGIC = 0x616b3432;
 
 /** One tensor of a llama2.c file: `begin` and `end` are byte offsets. */
 export interface Llama2cTensor {
+  /** Sizes of the axes, [out, in]. */
   readonly shape: readonly number[];
+  /** Byte offset of its first byte in the file. */
   readonly begin: number;
+  /** Byte offset after its last byte. */
   readonly end: number;
 }
 
 /** What a llama2.c header says: the decoder, and where each parameter lies, as f32. */
 export interface Llama2cLayout {
+  /** The decoder that the header describes. */
   readonly spec: DecoderSpec;
   /** By our names, in file order. */
   readonly tensors: ReadonlyMap<string, Llama2cTensor>;
@@ -65,7 +69,7 @@ export function layoutLlama2c(head: Uint8Array, fileBytes: number): Llama2cLayou
     norm: { kind: "rms_norm", eps: 1e-5 },
     rope: { theta: 10_000, fraction: 1, scaling: null },
     tied: vocab > 0,
-    blocks: Array.from({ length: Math.max(layers, 0) }, () => block),
+    blocks: Array.from({ length: layers }, () => block),
   };
   validateSpec(spec);
   return { spec, tensors: placeTensors(spec, hidden, kvHeads * spec.headDim, fileBytes) };

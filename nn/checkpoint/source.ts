@@ -3,7 +3,9 @@ import { fromFloat32, type StoredDType, toFloat32 } from "./convert.ts";
 
 /** One tensor of a checkpoint; nothing is read before `read`. */
 export interface CheckpointEntry {
+  /** How the bytes store numbers. */
   readonly dtype: StoredDType;
+  /** Sizes of the axes; matrices are [out, in]. */
   readonly shape: readonly number[];
   /** The tensor's little-endian bytes, rotary rows in rotate-half order. */
   read(): Uint8Array;
@@ -11,6 +13,7 @@ export interface CheckpointEntry {
 
 /** A checkpoint of any format, under our names: what a decoder loads from. */
 export interface CheckpointSource extends Disposable {
+  /** The decoder that the tensors belong to. */
   readonly spec: DecoderSpec;
   /** By parameter name, such as `blocks.3.attention.q.weight`. */
   readonly entries: ReadonlyMap<string, CheckpointEntry>;
@@ -20,6 +23,7 @@ export interface CheckpointSource extends Disposable {
 
 /** Thrown when a checkpoint can't be opened, or when its tensors don't fit its spec. */
 export class CheckpointError extends Error {
+  /** The class's name. */
   override readonly name = "CheckpointError";
 }
 

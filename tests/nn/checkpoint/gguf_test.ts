@@ -247,6 +247,46 @@ Deno.test("hostile headers are refused before memory is taken", () => {
   }
 });
 
+Deno.test("metadata that describes no decoder is refused", async () => {
+  await withFolder((folder) => {
+    const path = join(folder, "x.gguf");
+    writeGgufCheckpoint(path, madeCheckpoint(llama));
+    const { metadata } = openAndClose(path);
+    const tensor = {
+      dtype: "f32" as const,
+      shape: [96, 32],
+      read: () => new Uint8Array(4 * 96 * 32),
+    };
+    const cases: [string, GgufValue, RegExp][] = [
+      ["llama.block_count", { type: "int32", value: -1 }, /not a number of blocks, -1/],
+      ["llama.block_count", { type: "uint32", value: 2 ** 32 - 1 }, /not a number of blocks/],
+      ["llama.block_count", { type: "float32", value: 1.5 }, /not a number of blocks, 1\.5/],
+      ["llama.block_count", { type: "string", value: "2" }, /block_count is 2/],
+      ["llama.embedding_length", { type: "uint32", value: 64 }, /tensors do not fit/],
+      ["llama.attention.head_count", { type: "array", of: "int32", value: [4] }, /1 numbers for 2/],
+      ["llama.rope.dimension_count", { type: "uint32", value: 4 }, /4 of 8 head values rotate/],
+      ["llama.rope.scaling.type", { type: "string", value: "yarn" }, /yarn with factor 0/],
+      ["llama.rope.scaling.factor", { type: "float32", value: 4 }, /none with factor 4/],
+      ["llama.expert_count", { type: "uint32", value: 8 }, /mixture of experts/],
+      ["general.architecture", { type: "string", value: "mamba" }, /architecture is "mamba"/],
+    ];
+    for (const [key, value, message] of cases) {
+      const changed = new Map(metadata).set(key, value);
+      writeGguf(path, changed, [{ name: "token_embd.weight", ...tensor }]);
+      assert.throws(() => openAndClose(path), (error) => {
+        assert.ok([FormatError, SpecError, CheckpointError].some((t) => error instanceof t));
+        assert.match((error as Error).message, message);
+        return true;
+      });
+    }
+  });
+});
+
+function openAndClose(path: string): { metadata: ReadonlyMap<string, GgufValue> } {
+  using opened = openGguf(path);
+  return opened;
+}
+
 Deno.test("models that GGUF's llama and deci cannot express are refused", async () => {
   await withFolder((folder) => {
     const write = (spec: DecoderSpec) =>
