@@ -28,3 +28,17 @@ export {
   type TensorOptions,
   view,
 } from "./tensor.ts";
+export {
+  adamw,
+  type AdamwArena,
+  type AdamwOptions,
+  clipByGlobalNorm,
+  clipScale,
+  ema,
+  globalNorm,
+  type ParameterArena,
+  sgd,
+  type SgdArena,
+  type SgdOptions,
+  type StepOptions,
+} from "./updates.ts";
