@@ -24,6 +24,7 @@ export interface RenderOptions {
   readonly bosToken?: string;
   /** The text of the end-of-sequence token. */
   readonly eosToken?: string;
+  /** Variables of the template. */
   readonly [variable: string]: unknown;
 }
 

@@ -6,6 +6,7 @@
  */
 
 import { Tokenizer as Library } from "@huggingface/tokenizers";
+import { type AddedToken, byteLevelEncoder } from "./byte_level.ts";
 import { byteCharacters } from "./byte_map.ts";
 import { TokenizerError, TokenizerFormatError } from "./errors.ts";
 import {
@@ -28,12 +29,6 @@ export interface HuggingFaceFiles {
   readonly generation?: Json;
   /** `chat_template.jinja`, which comes before the template in `config`. */
   readonly chatTemplate?: string;
-}
-
-interface AddedToken {
-  readonly id: number;
-  readonly content: string;
-  readonly special?: boolean;
 }
 
 /**
@@ -68,18 +63,24 @@ function libraryModel(json: Json, config: Json): TokenModel {
   };
   const mayDrop = decoding.byteLevel &&
     byteCharacters.some((character) => library.token_to_id(character) === undefined);
+  const encoder = (library: Library, tokens: readonly AddedToken[]): (text: string) => number[] =>
+    (decoding.byteLevel
+      ? byteLevelEncoder(json, library, tokens, decoding.normalize)
+      : undefined) ?? ((text) => library.encode(text, { add_special_tokens: false }).ids);
+  const encode = encoder(library, added);
   // Made on first use: most programs never encode text that must not form special tokens.
-  let ordinary: Library | undefined;
+  let encodePlain: ((text: string) => number[]) | undefined;
   return {
     tokens,
     special: new Set(added.filter((token) => token.special).map((token) => token.id)),
     leadingSpaces: decoding.leadingSpaces,
     ...endsOf(library),
     encode(text, plain) {
-      if (plain) {
-        ordinary ??= buildLibrary(json, config, added.filter((token) => !token.special));
+      if (plain && encodePlain === undefined) {
+        const ordinary = added.filter((token) => !token.special);
+        encodePlain = encoder(buildLibrary(json, config, ordinary), ordinary);
       }
-      const ids = (plain ? ordinary! : library).encode(text, { add_special_tokens: false }).ids;
+      const ids = plain ? encodePlain!(text) : encode(text);
       if (ids.includes(undefined as unknown as number)) throw unspellable(text);
       if (mayDrop) assertWhole(text, ids, bytes);
       return ids;

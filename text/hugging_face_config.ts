@@ -28,7 +28,7 @@ export interface Decoding {
 }
 
 /** The parts of a pipeline stage: itself, or the stages of a Sequence. */
-function stages(stage: unknown): Json[] {
+export function stages(stage: unknown): Json[] {
   if (typeof stage !== "object" || stage === null) return [];
   const json = stage as Json;
   const inner = json.decoders ?? json.pretokenizers ?? json.normalizers;

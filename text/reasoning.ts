@@ -13,6 +13,7 @@ export interface ChatMessage {
   readonly role: string;
   /** The text, or parts where the template takes parts. */
   readonly content?: unknown;
+  /** What else the template knows. */
   readonly [key: string]: unknown;
 }
 

@@ -18,6 +18,8 @@ export interface TokenBytes {
   readonly special: { readonly unk?: number };
 }
 
+const nothing = new Uint8Array(0);
+
 /**
  * An incremental decoder. The pieces that {@linkcode push} and {@linkcode flush} return, joined, are
  * exactly what decoding all the ids at once gives.
@@ -37,7 +39,7 @@ export interface TokenBytes {
 export class TokenStream {
   readonly #source: TokenBytes;
   readonly #special: boolean;
-  #pending: Uint8Array = new Uint8Array(0);
+  #pending: Uint8Array = nothing;
   #leadingSpaces: number;
 
   /** `special`: whether special tokens appear as their spelling (default true) or not at all. */
@@ -53,16 +55,31 @@ export class TokenStream {
    * Throws TokenizerError for an id outside the vocabulary.
    */
   push(id: number): string {
-    if (!this.#special && this.#source.isSpecial(id)) return "";
+    return this.#emit(this.#take(id));
+  }
+
+  /** Takes several ids at once; the same text as pushing them one by one. */
+  pushAll(ids: Iterable<number>): string {
+    return this.#emit(concatBytes(Array.from(ids, (id) => this.#take(id))));
+  }
+
+  /** The bytes that an id adds to the text. */
+  #take(id: number): Uint8Array {
     let bytes = this.#source.bytesOf(id);
+    if (!this.#special && this.#source.isSpecial(id)) return nothing;
     if (id === this.#source.special.unk) this.#leadingSpaces = 0;
     while (this.#leadingSpaces > 0 && bytes[0] === 0x20) {
       bytes = bytes.subarray(1);
       this.#leadingSpaces--;
     }
-    if (bytes.length === 0) return "";
-    this.#leadingSpaces = 0;
-    if (this.#pending.length > 0) bytes = concatBytes([this.#pending, bytes]);
+    if (bytes.length > 0) this.#leadingSpaces = 0;
+    return bytes;
+  }
+
+  /** Text of the bytes, without a character that is still incomplete at their end. */
+  #emit(added: Uint8Array): string {
+    if (added.length === 0) return "";
+    const bytes = this.#pending.length > 0 ? concatBytes([this.#pending, added]) : added;
     const certain = bytes.length - incompleteTail(bytes);
     this.#pending = bytes.slice(certain);
     return decodeUtf8(bytes.subarray(0, certain));
@@ -71,7 +88,7 @@ export class TokenStream {
   /** Ends the text: what is left of an incomplete character, as U+FFFD. The stream can then be used again. */
   flush(): string {
     const rest = decodeUtf8(this.#pending);
-    this.#pending = new Uint8Array(0);
+    this.#pending = nothing;
     this.#leadingSpaces = this.#source.leadingSpaces;
     return rest;
   }

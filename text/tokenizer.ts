@@ -108,9 +108,7 @@ export class Tokenizer implements TokenBytes {
   /** The text of ids. Bytes that are not UTF-8 become U+FFFD. */
   decode(ids: Iterable<number>, options: DecodeOptions = {}): string {
     const stream = this.stream(options);
-    let text = "";
-    for (const id of ids) text += stream.push(id);
-    return text + stream.flush();
+    return stream.pushAll(ids) + stream.flush();
   }
 
   /** A decoder for ids that arrive one at a time. */

@@ -31,6 +31,10 @@ Deno.test("any ids stream to what decoding them at once gives, invalid bytes inc
     );
     assert.equal(streamed(bytes, ids).join(""), whole);
     assert.equal(bytes.decode(ids), whole);
+    const stream = bytes.stream();
+    const half = ids.length >> 1;
+    const parts = [stream.pushAll(ids.slice(0, half)), stream.pushAll(ids.slice(half))];
+    assert.equal(parts.join("") + stream.flush(), whole);
   }));
 });
 

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { Tokenizer as Library } from "@huggingface/tokenizers";
+import fc from "fast-check";
 import { join } from "node:path";
 import { Tokenizer, TokenizerError, TokenizerFormatError, trainBpe } from "../../text/mod.ts";
 import { sharedPath, sharedTest } from "./shared.ts";
@@ -25,6 +27,31 @@ Deno.test("bos is added once, also when the text already begins with it", () => 
   assert.deepEqual(tokenizer.encode("hello", { special: true }), [0, ...bare]);
   assert.deepEqual(tokenizer.encode("<s>hello", { special: true }), [0, ...bare]);
   assert.deepEqual(tokenizer.encode("", { special: true }), [0]);
+});
+
+Deno.test("cached words have the ids that the library gives the whole text", () => {
+  const pieces = fc.constantFrom(
+    "hello",
+    " world",
+    "<s>",
+    "<|eot|>",
+    "  ",
+    "\n",
+    "'s",
+    "é",
+    "e\u0301",
+    "7",
+  );
+  const library = new Library(trained.json, trained.config);
+  const nfc = { ...trained.json, normalizer: { type: "NFC" } };
+  const normalizing = new Library(nfc, {});
+  const [tokenizer, composed] = [trained.tokenizer(), Tokenizer.fromJson(nfc)];
+  fc.assert(fc.property(fc.array(pieces), (pieces) => {
+    const text = pieces.join("");
+    const options = { add_special_tokens: false };
+    assert.deepEqual(tokenizer.encode(text), library.encode(text, options).ids);
+    assert.deepEqual(composed.encode(text), normalizing.encode(text, options).ids);
+  }));
 });
 
 Deno.test("plain text never forms a special token", () => {
