@@ -1,0 +1,14 @@
+/**
+ * Denotron: tensors with gradients, and everything built on them, for Deno.
+ *
+ * @example
+ * ```ts
+ * import { scope, Tensor } from "@denotron/denotron";
+ * using weight = Tensor.from([1, 2, 3]).requireGrad();
+ * scope(() => weight.mul(weight).sum().backward());
+ * console.assert(weight.grad!.data().join() === "2,4,6");
+ * ```
+ *
+ * @module
+ */
+export * from "./tensor/mod.ts";
