@@ -123,6 +123,10 @@ export function record<P, I extends readonly Tensor[]>(
       `${op.name} has no gradient. Wrap the call in noGrad() or detach() its inputs.`,
     );
   }
+  const constant = op.constantInputs?.find((i) => inputs[i]?.requiresGrad);
+  if (constant !== undefined) {
+    throw new GradError(`${op.name}: no gradient flows to input ${constant}. detach() it.`);
+  }
   const savedInputs = new Array<Tensor>(inputs.length),
     savedOutputs = new Array<Tensor>(outputs.length);
   const saved: Tensor[] = [];

@@ -42,8 +42,8 @@ export interface Kernel<P> {
   readonly entry: string;
   /** Element type to run as; by default that of the first floating input. */
   dtype?(inputs: readonly View[], outputs: readonly View[]): DType;
-  /** It reads inputs of any layout. Otherwise they are made contiguous before the call. */
-  readonly strided?: boolean;
+  /** It reads inputs of any layout, or of those for which this is true. Others are made contiguous before the call. */
+  readonly strided?: boolean | ((x: View, input: number) => boolean);
   /** Fill the argument block. */
   arguments(to: Arguments, inputs: readonly View[], outputs: readonly View[], params: P): void;
   /** The error for a status other than 0 and 1 (out of memory). */
@@ -83,8 +83,8 @@ export interface Sample<P, I extends readonly unknown[] = readonly unknown[]> {
   readonly params: P;
   /** Element type of each input where it is not the floating type under test. */
   readonly dtypes?: readonly (DType | null)[];
-  /** Values to draw an input from, given a uniform number in [0, 1); by default it is spread over [-2, 2). */
-  readonly draw?: (input: number, uniform: number) => number;
+  /** Element `index` of an input, given a uniform number in [0, 1); by default it is spread over [-2, 2). */
+  readonly draw?: (input: number, uniform: number, index: number) => number;
 }
 
 /** Everything the library knows about one op. */
@@ -108,6 +108,8 @@ export interface Op<P = unknown, I extends readonly Tensor[] = readonly Tensor[]
   readonly companions?: readonly AnyOp[];
   /** Outputs that no gradient flows through, such as indices. */
   readonly constantOutputs?: readonly number[];
+  /** Floating inputs that no gradient flows to, such as tables. */
+  readonly constantInputs?: readonly number[];
   readonly samples: readonly Sample<P, I>[];
 }
 

@@ -25,6 +25,7 @@ import {
 import type { Op, ViewOp } from "./op.ts";
 import * as ops from "./ops/mod.ts";
 import type { Pointwise } from "./ops/pointwise.ts";
+import type { RopeInputs, RopeOptions } from "./ops/rope.ts";
 
 /** Where a tensor is made, and of what type. */
 export interface TensorOptions {
@@ -504,6 +505,19 @@ export class Tensor extends Handle {
   addRmsNorm(residual: Tensor, weight: Tensor, eps = 1e-5): [sum: Tensor, normed: Tensor] {
     const [sum, normed] = keepFirst(2, call(ops.addRmsNorm, [this, residual, weight], { eps }));
     return [sum, normed];
+  }
+
+  /**
+   * Rotary positions of Su et al., 2021: turn the pairs of each head by the angles that `table`, made by `ropeTable()`,
+   * holds for the token's position. Elements that the table has no pair for pass through.
+   * [batch, time, heads, headDim] or [time, heads, headDim] → the same shape.
+   * Throws ShapeError when the table does not fit, IndexError for a position outside of it.
+   */
+  rope(table: Tensor, { style = "half", positions = 0 }: RopeOptions = {}): Tensor {
+    const [inputs, offset]: [RopeInputs, number] = typeof positions === "number"
+      ? [[this, table], positions]
+      : [[this, table, positions], 0];
+    return call(ops.rope, inputs, { style, offset, inverse: false })[0];
   }
 
   /** silu(x) · up: the gated unit of Shazeer, 2020. Throws ShapeError or DTypeError when `up` differs in shape or type. */

@@ -120,9 +120,11 @@ export class CpuBackend implements Backend {
     outputs: readonly View[],
     params: unknown,
   ): void {
-    const ready = kernel.strided || inputs.every(isContiguous)
+    const { strided } = kernel;
+    const reads = typeof strided === "function" ? strided : isContiguous;
+    const ready = strided === true || inputs.every(reads)
       ? inputs
-      : inputs.map((x) => isContiguous(x) ? x : this.#contiguous(x));
+      : inputs.map((x, i) => reads(x, i) ? x : this.#contiguous(x));
     try {
       kernel.arguments(this.#arguments.reset(), ready, outputs, params);
       const status = this.#kernels.invoke(native, this.#arguments.pointer);

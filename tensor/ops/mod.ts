@@ -15,6 +15,7 @@ export { matmul, matmulWide } from "./matmul.ts";
 export { sgd } from "./sgd.ts";
 export { sum } from "./reduce.ts";
 export { addRmsNorm, rmsNorm } from "./rms_norm.ts";
+export { rope } from "./rope.ts";
 export { swiglu } from "./swiglu.ts";
 export { logSoftmax, logSumExp, softmax } from "./softmax.ts";
 export { expand, permute, reshape, slice } from "./views.ts";

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Arguments } from "../../ffi/mod.ts";
+import { bf16ToNumber, numberToBf16 } from "../dtype.ts";
 import { ShapeError } from "../errors.ts";
 import { formatShape, sameShape, type Shape } from "../layout.ts";
 import type { Binary, NumberTensor, Op, Sample, Ternary, View } from "../op.ts";
@@ -114,7 +115,10 @@ export const addRmsNorm: Ternary<NormParams> = {
     return [{ shape, dtype }, { shape, dtype }, perRow(x)];
   },
   reference: ([x, residual, weight], [sum, y, rstd], params) => {
-    for (let i = 0; i < sum.data.length; i++) sum.data[i] = x.data[i] + residual.data[i];
+    // Rounded as it is stored, so that the result is that of an addition followed by a normalisation.
+    const stored = (value: number): number =>
+      sum.dtype === "bf16" ? bf16ToNumber(numberToBf16(value)) : value;
+    for (let i = 0; i < sum.data.length; i++) sum.data[i] = stored(x.data[i] + residual.data[i]);
     normalise(sum, weight, y, rstd, params);
   },
   kernel: {

@@ -37,9 +37,9 @@ export function inputsOf(
 ): Tensor[] {
   const next = uniforms(seed);
   return shapes.map((shape, i) => {
-    const values = Float64Array.from({ length: sizeOf(shape) }, () => {
+    const values = Float64Array.from({ length: sizeOf(shape) }, (_, index) => {
       const uniform = Math.floor(next() * 256) / 256;
-      return draw ? draw(i, uniform) : 4 * uniform - 2;
+      return draw ? draw(i, uniform, index) : 4 * uniform - 2;
     });
     const type = dtypes?.[i] ?? dtype;
     // Rounded to bf16 first, so that f64, f32 and bf16 runs start from equal inputs.
@@ -60,6 +60,10 @@ const dot = (a: ArrayLike<number>, b: ArrayLike<number>): number => {
   return sum;
 };
 
+/** Inputs that gradients flow to. */
+const isLeaf = (op: AnyOp) => (x: Tensor, i: number): boolean =>
+  isFloating(x.dtype) && !op.constantInputs?.includes(i);
+
 const differentiable = (op: AnyOp, outputs: readonly Tensor[]): Tensor[] =>
   outputs.filter((y, i) => isFloating(y.dtype) && !op.constantOutputs?.includes(i));
 
@@ -75,7 +79,7 @@ function weigh(op: AnyOp, outputs: readonly Tensor[]): Tensor {
 /** ⟨v, (f(x + hu) − f(x − hu)) / 2h⟩ against ⟨vjp(v), u⟩ for random directions, in float64 by the reference. */
 export function checkGradient(op: AnyOp, sample: Sample<unknown>): void {
   const inputs = inputsOf(sample, "f64");
-  const leaves = inputs.filter((x) => isFloating(x.dtype));
+  const leaves = inputs.filter(isLeaf(op));
   for (const x of leaves) x.requireGrad();
   weigh(op, call(op, inputs, sample.params)).backward();
   const h = 1e-5;
@@ -104,7 +108,7 @@ function evaluate(
   sample: Sample<unknown>,
   inputs: Tensor[],
 ): { outputs: Tensor[]; gradients: Tensor[] } {
-  const gradients = op.vjp ? inputs.filter((x) => isFloating(x.dtype)) : [];
+  const gradients = op.vjp ? inputs.filter(isLeaf(op)) : [];
   const leaves = gradients.map((x) => x.detach().requireGrad());
   const outputs = call(op, inputs.map((x) => leaves[gradients.indexOf(x)] ?? x), sample.params);
   if (op.vjp && differentiable(op, outputs).length > 0) weigh(op, outputs).backward();
@@ -148,8 +152,8 @@ export function checkThreads(
 
 /** Disposing the inputs after the call does not break the gradient. */
 export function checkDisposal(op: AnyOp, sample: Sample<unknown>): void {
-  const leaves = inputsOf(sample, "f64").map((x) => isFloating(x.dtype) ? x.requireGrad() : x);
-  const middle = leaves.map((x) => isFloating(x.dtype) ? x.mul(1) : x.clone());
+  const leaves = inputsOf(sample, "f64").map((x, i) => isLeaf(op)(x, i) ? x.requireGrad() : x);
+  const middle = leaves.map((x) => x.requiresGrad ? x.mul(1) : x.clone());
   const loss = weigh(op, call(op, middle, sample.params));
   for (const x of middle) x[Symbol.dispose]();
   loss.backward();
