@@ -211,6 +211,7 @@ Deno.test("what is not a checkpoint is refused with what to give instead", async
       ["model.safetensors", "x", /folder that holds it and its config\.json/],
       ["notes.txt", "x", /Give a Hugging Face folder, a \.gguf file/],
       ["short.bin", "x", /too short/],
+      ["pytorch_model.bin", "PK\x03\x04 …", /Convert PyTorch's file to safetensors/],
       ["config.json", "[1]", /not a JSON object/],
     ];
     for (const [name, content, message] of cases) {
