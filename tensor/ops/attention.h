@@ -63,6 +63,19 @@ static inline Stretch stretch_of(const Attention *a, int64_t sequence, int64_t k
                    a->keyLengths[sequence]};
 }
 
+// Whether every query belongs to one sequence, and all keys lie among the tokens; with `disjoint`, those of each sequence
+// after those of the one before.
+static inline int sequences_fit(const Attention *a, int64_t queryTokens, int64_t keyTokens, int disjoint) {
+  int64_t end = 0;
+  for (int64_t s = 0; s < a->sequences; s++) {
+    const int64_t from = a->keyStarts[s], to = from + a->keyLengths[s];
+    if (from < (disjoint ? end : 0) || to < from || to > keyTokens) return 0;
+    if (a->queryOffsets[s + 1] < a->queryOffsets[s]) return 0;
+    end = to;
+  }
+  return a->queryOffsets[0] == 0 && a->queryOffsets[a->sequences] == queryTokens;
+}
+
 static inline int64_t query_token(const Attention *a, const Stretch *s, int64_t row) {
   return s->firstQuery + row / a->group;
 }
@@ -148,11 +161,12 @@ static inline void pack_row(const Attention *a, const real *row, float factor, f
     *(vf *)(packed + d) = factor * load_vector(row + d, a->headDim - d);
 }
 
-// Keys [tile, tile + KEY_TILE) → f32 [KEY_TILE, width]; rows past the last key stay as they are.
+// Keys [tile, tile + KEY_TILE) → f32 [KEY_TILE, width], zeros in the rows past the last key.
 static inline void pack_keys(const Attention *a, const Stretch *s, Operand x, int64_t tile, float *packed) {
   const real *row = x.data + (s->firstKey + tile) * x.token + s->kvHead * x.head;
   const int64_t keys = at_most(KEY_TILE, s->keys - tile);
   for (int64_t j = 0; j < keys; j++) pack_row(a, row + j * x.token, 1.0f, packed + j * a->width);
+  memset(packed + keys * a->width, 0, sizeof(float) * (size_t)((KEY_TILE - keys) * a->width));
 }
 
 #if LANES == 16
