@@ -17,9 +17,11 @@ export * from "./dtype.ts";
 export * from "./errors.ts";
 export * from "./layout.ts";
 export type * from "./op.ts";
+export type { AttentionOptions } from "./ops/attention.ts";
 export type { RopeOptions, RopeStyle } from "./ops/rope.ts";
 export * from "./rope_table.ts";
 export { scope, type Tracked } from "./scope.ts";
+export * from "./sequences.ts";
 export { Storage } from "./storage.ts";
 export {
   type Axes,

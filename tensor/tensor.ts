@@ -25,6 +25,7 @@ import {
 import type { Op, ViewOp } from "./op.ts";
 import * as ops from "./ops/mod.ts";
 import type { Pointwise } from "./ops/pointwise.ts";
+import type { AttentionOptions } from "./ops/attention.ts";
 import type { RopeInputs, RopeOptions } from "./ops/rope.ts";
 
 /** Where a tensor is made, and of what type. */
@@ -508,6 +509,21 @@ export class Tensor extends Handle {
   }
 
   /**
+   * softmax(scale · q·kᵀ + mask)·v for each head, this tensor being q. Heads of k and v are shared by as many consecutive
+   * heads of q. [batch, time, heads, headDim], two of [batch, keys, kvHeads, headDim] → [batch, time, heads, headDim];
+   * all without the batch axis for packed tokens. Slices of a fused projection are read where they lie.
+   * Throws ShapeError or DTypeError when they do not fit, IndexError for sequences outside of the tokens.
+   */
+  attention(k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
+    const { causal = false, window = 0, sequences } = options;
+    if (!sequences) return attendBatch(this, k, v, options);
+    const { scale = 1 / Math.sqrt(this.shape.at(-1) ?? 1) } = options;
+    const { queryOffsets, keyStarts, keyLengths } = sequences;
+    const inputs = [this, k, v, queryOffsets, keyStarts, keyLengths] as const;
+    return keepFirst(1, call(ops.attention, inputs, { causal, window, scale }))[0];
+  }
+
+  /**
    * Rotary positions of Su et al., 2021: turn the pairs of each head by the angles that `table`, made by `ropeTable()`,
    * holds for the token's position. Elements that the table has no pair for pass through.
    * [batch, time, heads, headDim] or [time, heads, headDim] → the same shape.
@@ -648,6 +664,18 @@ const caller: Caller = { apply: call, applyInto: callInto };
 function keepFirst(count: number, outputs: readonly Tensor[]): readonly Tensor[] {
   for (const output of outputs.slice(count)) output[Symbol.dispose]();
   return outputs.slice(0, count);
+}
+
+/** Attention where each batch element is one sequence. */
+function attendBatch(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
+  const batch = q.rank === 4 ? q.shape[0] : 1, keys = k.shape.at(-3) ?? 0;
+  const integers = { dtype: "i32", device: q.device } as const;
+  const steps = (count: number, step: number): Tensor =>
+    Tensor.from(Int32Array.from({ length: count }, (_, i) => i * step), [count], integers);
+  using queryOffsets = steps(batch + 1, q.shape.at(-3) ?? 0);
+  using keyStarts = steps(batch, keys);
+  using keyLengths = Tensor.full([batch], keys, integers);
+  return q.attention(k, v, { ...options, sequences: { queryOffsets, keyStarts, keyLengths } });
 }
 
 /** Call an op of two tensors, or of a tensor and a number. */

@@ -176,11 +176,12 @@ static int64_t sequence_of_block(const Attention *a, int64_t block) {
   return low;
 }
 
-// slots: q, k, v, out, lse: f32 [query tokens, heads], then those of attention_of.
+// slots: q, k, v, out, lse: f32 [query tokens, heads], those of attention_of, then the numbers of query and key tokens.
 KERNEL(attention) {
   const Attention a = attention_of(args, 5);
   real *out = POINTER(real, 3);
   float *lse = POINTER(float, 4);
+  if (!sequences_fit(&a, INTEGER(21), INTEGER(22), 0)) return INDEX_OUT_OF_RANGE;
   if (a.sequences <= 0 || a.heads <= 0) return OK;
   const int64_t items = first_block(&a, a.sequences) * a.kvHeads;
   int32_t status = OK;

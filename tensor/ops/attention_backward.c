@@ -147,6 +147,7 @@ KERNEL(attention_backward) {
   const Attention a = attention_of(args, 9);
   const Gradients g = {POINTER(const real, 3), POINTER(const real, 5), POINTER(const float, 4),
                        POINTER(real, 6),       POINTER(real, 7),       POINTER(real, 8)};
+  if (!sequences_fit(&a, INTEGER(25), INTEGER(26), 1)) return INDEX_OUT_OF_RANGE;
   // Tokens outside every sequence have no gradient.
   memset(g.dq, 0, sizeof(real) * (size_t)(INTEGER(25) * a.heads * a.headDim));
   memset(g.dk, 0, sizeof(real) * (size_t)(INTEGER(26) * a.kvHeads * a.headDim));

@@ -5,6 +5,7 @@
  */
 export { adamw } from "./adamw.ts";
 export * from "./elementwise.ts";
+export { attention } from "./attention.ts";
 export { copy } from "./copy.ts";
 export { ema } from "./ema.ts";
 export { argmax, max, min } from "./extremum.ts";

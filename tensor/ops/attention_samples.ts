@@ -1,0 +1,127 @@
+/**
+ * What attention is tested with.
+ *
+ * @module
+ */
+import type { Shape } from "../layout.ts";
+import type { Sample } from "../op.ts";
+import type { AttentionBackwardInputs, AttentionInputs, AttentionParams } from "./attention.ts";
+
+interface Case {
+  readonly q: Shape;
+  readonly k: Shape;
+  readonly queryOffsets: readonly number[];
+  readonly keyStarts: readonly number[];
+  readonly keyLengths: readonly number[];
+  readonly causal?: boolean;
+  readonly window?: number;
+}
+
+const cases: readonly Case[] = [
+  { q: [1, 1, 1, 1], k: [1, 1, 1, 1], queryOffsets: [0, 1], keyStarts: [0], keyLengths: [1] },
+  // Two heads share each key head; no mask.
+  {
+    q: [2, 5, 4, 8],
+    k: [2, 5, 2, 8],
+    queryOffsets: [0, 5, 10],
+    keyStarts: [0, 5],
+    keyLengths: [5, 5],
+  },
+  // More keys than a tile, a head of odd size.
+  {
+    q: [1, 70, 2, 33],
+    k: [1, 70, 1, 33],
+    queryOffsets: [0, 70],
+    keyStarts: [0],
+    keyLengths: [70],
+    causal: true,
+  },
+  // More rows than a block; windows.
+  {
+    q: [130, 4, 8],
+    k: [130, 1, 8],
+    queryOffsets: [0, 130],
+    keyStarts: [0],
+    keyLengths: [130],
+    causal: true,
+    window: 7,
+  },
+  {
+    q: [20, 2, 16],
+    k: [20, 2, 16],
+    queryOffsets: [0, 20],
+    keyStarts: [0],
+    keyLengths: [20],
+    window: 3,
+  },
+  // More keys than queries, and fewer, so that the first queries see nothing.
+  {
+    q: [2, 3, 2, 16],
+    k: [2, 80, 2, 16],
+    queryOffsets: [0, 3, 6],
+    keyStarts: [0, 80],
+    keyLengths: [80, 80],
+    causal: true,
+  },
+  {
+    q: [4, 1, 8],
+    k: [2, 1, 8],
+    queryOffsets: [0, 4],
+    keyStarts: [0],
+    keyLengths: [2],
+    causal: true,
+  },
+  // Packed sequences, one of them empty; caches with room between them.
+  {
+    q: [9, 2, 8],
+    k: [9, 2, 8],
+    queryOffsets: [0, 4, 4, 9],
+    keyStarts: [0, 4, 4],
+    keyLengths: [4, 0, 5],
+    causal: true,
+  },
+  {
+    q: [3, 2, 8],
+    k: [12, 1, 8],
+    queryOffsets: [0, 1, 3],
+    keyStarts: [1, 8],
+    keyLengths: [5, 3],
+    causal: true,
+  },
+  // Nothing to attend to, nothing to attend with.
+  { q: [2, 1, 4], k: [0, 1, 4], queryOffsets: [0, 2], keyStarts: [0], keyLengths: [0] },
+  { q: [0, 2, 4], k: [0, 1, 4], queryOffsets: [0], keyStarts: [], keyLengths: [] },
+];
+
+const paramsOf = ({ q, causal = false, window = 0 }: Case): AttentionParams => ({
+  causal,
+  window,
+  scale: 1 / Math.sqrt(q.at(-1)!),
+});
+
+/** Samples of the forward op. */
+export function forwardSamples(): Sample<AttentionParams, AttentionInputs>[] {
+  return cases.map((given) => {
+    const integers = [given.queryOffsets, given.keyStarts, given.keyLengths];
+    const [offsets, starts, lengths] = integers.map(({ length }) => [length]);
+    return {
+      shapes: [given.q, given.k, given.k, offsets, starts, lengths],
+      params: paramsOf(given),
+      dtypes: [null, null, null, "i32", "i32", "i32"],
+      draw: (input, uniform, index) => input < 3 ? 4 * uniform - 2 : integers[input - 3][index],
+    };
+  });
+}
+
+/** Samples of the backward op; the log-sum-exp is above all scores, so that no weight is huge. */
+export function backwardSamples(): Sample<AttentionParams, AttentionBackwardInputs>[] {
+  return forwardSamples().map(({ shapes: [q, k, v, ...sequences], params, draw }) => ({
+    shapes: [q, k, v, q, q.slice(0, -1), q, ...sequences],
+    params,
+    dtypes: [null, null, null, null, "f32", null, "i32", "i32", "i32"],
+    draw: (input, uniform, index) => {
+      if (input === 4) return 4 + 4 * uniform;
+      return draw!(input < 6 ? 0 : input - 3, uniform, index);
+    },
+  }));
+}
