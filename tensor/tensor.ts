@@ -669,7 +669,7 @@ function keepFirst(count: number, outputs: readonly Tensor[]): readonly Tensor[]
 /** Attention where each batch element is one sequence. */
 function attendBatch(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
   const batch = q.rank === 4 ? q.shape[0] : 1, keys = k.shape.at(-3) ?? 0;
-  const integers = { dtype: "i32", device: q.device } as const;
+  const integers = { dtype: "i32" } as const;
   const steps = (count: number, step: number): Tensor =>
     Tensor.from(Int32Array.from({ length: count }, (_, i) => i * step), [count], integers);
   using queryOffsets = steps(batch + 1, q.shape.at(-3) ?? 0);
