@@ -610,6 +610,21 @@ export class Tensor extends Handle {
     return call(ops.logSoftmax, [this], { axis: resolveAxis("logSoftmax", axis, this.rank) })[0];
   }
 
+  /** ln Σ eˣ along axes, all of them by default. Reduced axes are dropped, or kept with size 1. */
+  logSumExp(axes?: Axes, keep = false): Tensor {
+    return reduce("logSumExp", this, axes, keep, (x, axis) => call(ops.logSumExp, [x], { axis })[0]);
+  }
+
+  /** eˣ / Σ eˣ along an axis. */
+  softmax(axis: number): Tensor {
+    return call(ops.softmax, [this], { axis: resolveAxis("softmax", axis, this.rank) })[0];
+  }
+
+  /** x − ln Σ eˣ along an axis: the logarithm of `softmax`. */
+  logSoftmax(axis: number): Tensor {
+    return call(ops.logSoftmax, [this], { axis: resolveAxis("logSoftmax", axis, this.rank) })[0];
+  }
+
   /** Sum over the places that a tensor of `shape` was broadcast to: the gradient of `expand`. */
   sumTo(shape: Shape): Tensor {
     const missing = this.rank - shape.length;
