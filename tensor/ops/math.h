@@ -9,7 +9,9 @@ static inline float power_of_two(int32_t n) { return float_bits((uint32_t)(n + 1
 
 // e^x = 2^n · e^r with n = round(x / ln 2), |r| <= ln 2 / 2, and e^r by its Taylor polynomial refitted on that interval.
 static inline float exp_f32(float x) {
-  const float clamped = x > 89.0f ? 89.0f : (x < -104.0f ? -104.0f : x);
+  // In two steps, and NaN put back at the end, because gcc duplicates all that follows for each way through one condition.
+  const float above = x > -104.0f ? x : -104.0f;
+  const float clamped = above < 89.0f ? above : 89.0f;
   const float n = __builtin_rintf(clamped * 1.44269504088896341f);
   float r = __builtin_fmaf(n, -0.693359375f, clamped);
   r = __builtin_fmaf(n, 2.12194440e-4f, r);
@@ -20,10 +22,11 @@ static inline float exp_f32(float x) {
   p = __builtin_fmaf(p, r, 1.6666665459e-1f);
   p = __builtin_fmaf(p, r, 5.0000001201e-1f);
   p = __builtin_fmaf(p, r * r, r) + 1.0f;
-  // Two factors, because n reaches 128 and the result may be subnormal. NaN has no integer; the product restores it.
-  const int32_t whole = (int32_t)(clamped == clamped ? n : 0.0f);
+  // Two factors, because n reaches 128 and the result may be subnormal.
+  const int32_t whole = (int32_t)n;
   const int32_t half = whole >> 1;
-  return p * power_of_two(half) * power_of_two(whole - half);
+  const float y = p * power_of_two(half) * power_of_two(whole - half);
+  return x == x ? y : x;
 }
 
 // ln x = e·ln 2 + ln m with x = m·2^e and m in [√½, √2).
