@@ -2,18 +2,17 @@
 #pragma once
 #include "gemm_pack.h"
 
-// Depth of a block of k. A panel of A of so many words per row (14 rows of 384 f32, 21 KiB; 32 rows of 512 bf16, 32 KiB)
-// stays in the first-level cache while the panels of B pass by, and C is read and written once for so many steps.
-#if defined(REAL_F32)
-#define KC 384
+// Depth of a block of k, and columns of a block of B. A panel of A of KC steps (14 rows of f32, 21 KiB) stays in the
+// first-level cache while the panels of B pass by, and C is read and written once for so many steps; KC x NC numbers of B
+// (1.1 MiB of f32) stay in the second-level cache. With two bf16 in a word the same space holds more steps; deep blocks
+// matter more there, because tiles multiply sixteen times faster while C costs what it did.
+#if K_PER_WORD == 2
+#define KC 1024
+#define NC 512
 #else
-#ifndef KC
-#define KC 320
-#endif
-#endif
-
-// Columns of B per block: KC x NC words, 1.1 MiB, are a little more than half of a common second-level cache.
+#define KC 384
 #define NC 768
+#endif
 
 // Rows per pass. It bounds the f32 sums kept for a bf16 C that needs several blocks of k.
 #define MC 1024
@@ -22,7 +21,7 @@
 #define NR (2 * LANES)
 
 // Room for a panel of A and for a tile of C, for every micro-kernel.
-#define A_WORDS (64 * KC / K_PER_WORD)
+#define A_WORDS (64 * (KC / K_PER_WORD + 16))
 #define TILE_FLOATS 1024
 
 typedef struct {

@@ -13,6 +13,10 @@
 
 #define TILE 16 // rows of a tile, and its words per row
 
+// Rows of a packed panel are a cache line further apart than their words need: at a distance of 2 KiB they would all fall
+// into the same few sets of the first-level cache.
+#define A_PITCH(words) ((words) + 16)
+
 // The operating system grants the tile registers on request, once per process.
 static int tiles_granted(void) {
   enum { UNKNOWN, GRANTED, REFUSED, REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
@@ -87,9 +91,9 @@ static void tile_block(const Product *p, View a, View b, int64_t depth, int add,
     // Rows that are contiguous along k and fill whole tiles are used where they are, unless they lie so far apart that
     // they would push each other out of the first-level cache.
     const int in_place = a.inner == 1 && rows % TILE == 0 && depth % (2 * TILE) == 0 && a.outer % 1024 != 0;
-    if (!in_place) pack_rows(view_at(a, i, 0), rows, depth, words, words, buffers->a);
+    if (!in_place) pack_rows(view_at(a, i, 0), rows, depth, words, A_PITCH(words), buffers->a);
     const char *panel = in_place ? (const char *)view_at(a, i, 0).data : (const char *)buffers->a;
-    const int64_t pitch = in_place ? a.outer * 2 : words * 4;
+    const int64_t pitch = in_place ? a.outer * 2 : A_PITCH(words) * 4;
     for (int64_t j = 0; j < p->n; j += NR) {
       const int64_t columns = smaller(NR, p->n - j);
       const int direct = p->wide && columns == NR && rows % TILE == 0;
