@@ -1,7 +1,7 @@
 export { refuseBlockCount, SpecError, validateSpec } from "./spec_check.ts";
 
 /** Grouped-query attention: softmax(q kᵀ / √headDim) v, with `heads / kvHeads` query heads per key. */
-export interface Gqa {
+export interface GqaSpec {
   /** Tells the kinds of attention apart. */
   readonly kind: "gqa";
   /** Query heads. */
@@ -15,13 +15,13 @@ export interface Gqa {
 }
 
 /** One matrix [dim, dim] in place of attention or of the feed-forward part. */
-export interface Linear {
+export interface LinearSpec {
   /** Tells the kinds of parts apart. */
   readonly kind: "linear";
 }
 
 /** down(silu(gate x) ⊙ up x), the feed-forward part of Llama. */
-export interface Gated {
+export interface GatedSpec {
   /** Tells the kinds of feed-forward parts apart. */
   readonly kind: "gated";
   /** Rows of gate and up. */
@@ -33,7 +33,7 @@ export interface Gated {
 }
 
 /** down(relu(up x)²), the feed-forward part of Nemotron-4. */
-export interface Relu2 {
+export interface Relu2Spec {
   /** Tells the kinds of feed-forward parts apart. */
   readonly kind: "relu2";
   /** Rows of up. */
@@ -43,9 +43,9 @@ export interface Relu2 {
 }
 
 /** The attention of one block. */
-export type AttentionSpec = Gqa | Linear;
+export type AttentionSpec = GqaSpec | LinearSpec;
 /** The feed-forward part of one block. */
-export type FfnSpec = Gated | Relu2 | Linear;
+export type FfnSpec = GatedSpec | Relu2Spec | LinearSpec;
 
 /**
  * One residual block, x += attention(norm x), then x += ffn(norm x). A part that is null isn't
@@ -59,7 +59,7 @@ export interface BlockSpec {
 }
 
 /** x / √(mean x² + eps) ⊙ weight. */
-export interface RmsNorm {
+export interface RmsNormSpec {
   /** Tells the kinds of norms apart. */
   readonly kind: "rms_norm";
   /** Added to the mean square. */
@@ -67,7 +67,7 @@ export interface RmsNorm {
 }
 
 /** (x − mean) / √(variance + eps) ⊙ (1 + weight) + bias. */
-export interface LayerNorm1p {
+export interface LayerNorm1pSpec {
   /** Tells the kinds of norms apart. */
   readonly kind: "layer_norm_1p";
   /** Added to the variance. */
@@ -89,7 +89,7 @@ export interface Llama3Scaling {
 }
 
 /** Rotary positions over the first `fraction` of each head, frequency k is theta^(−2k/d). */
-export interface Rope {
+export interface RopeSpec {
   /** The base of the frequencies. */
   readonly theta: number;
   /** How much of each head rotates, above 0 to 1. */
@@ -109,9 +109,9 @@ export interface DecoderSpec {
   /** Size of one attention head. */
   readonly headDim: number;
   /** The norm before each part and before the head. */
-  readonly norm: RmsNorm | LayerNorm1p;
+  readonly norm: RmsNormSpec | LayerNorm1pSpec;
   /** Rotary positions of queries and keys. */
-  readonly rope: Rope;
+  readonly rope: RopeSpec;
   /** Whether the head is the embedding, transposed. */
   readonly tied: boolean;
   /** From the embedding to the head. */

@@ -5,7 +5,7 @@ import {
   type FfnSpec,
   type Llama3Scaling,
   refuseBlockCount,
-  type Rope,
+  type RopeSpec,
   validateSpec,
 } from "../spec.ts";
 
@@ -75,7 +75,7 @@ function ffnOf(hidden: number, bias: boolean): FfnSpec | null {
   return { kind: "gated", hidden, activation: "silu", ...(bias ? { bias } : {}) };
 }
 
-function readRope(metadata: MetadataReader, headDim: number, factors: Float32Array | null): Rope {
+function readRope(metadata: MetadataReader, headDim: number, factors: Float32Array | null): RopeSpec {
   const rotated = metadata.number("rope.dimension_count", headDim);
   if (rotated !== headDim) {
     const what = `${rotated} of ${headDim} head values rotate`;

@@ -3,7 +3,7 @@ import {
   type BlockSpec,
   type DecoderSpec,
   refuseBlockCount,
-  type Rope,
+  type RopeSpec,
   SpecError,
   validateSpec,
 } from "../spec.ts";
@@ -112,7 +112,7 @@ function uniformBlocks(reader: ConfigReader, heads: number, nemotron: boolean): 
   return Array.from({ length }, () => block);
 }
 
-function readRope(reader: ConfigReader, partial: boolean): Rope {
+function readRope(reader: ConfigReader, partial: boolean): RopeSpec {
   // The newer spelling keeps everything in rope_parameters, the older one beside rope_scaling.
   const key = reader.has("rope_parameters") ? "rope_parameters" : "rope_scaling";
   const nested = reader.object(key);
