@@ -541,6 +541,34 @@ export class Tensor extends Handle {
     return call(ops.swiglu, [this, up], undefined)[0];
   }
 
+  // --- Indices ---
+
+  /**
+   * Pick elements along an axis by i32 indices, whose other axes are those of x: `out[i, j] = x[indices[i, j], j]` for
+   * axis 0. Throws IndexError for an index outside the axis.
+   */
+  gather(axis: number, indices: Tensor): Tensor {
+    return call(ops.gather, [this, indices], { axis: resolveAxis("gather", axis, this.rank) })[0];
+  }
+
+  /**
+   * A copy with the elements of `source` added at i32 indices along an axis, in order of position:
+   * `out[indices[i, j], j] += source[i, j]` for axis 0. Throws IndexError for an index outside the axis.
+   */
+  scatterAdd(axis: number, indices: Tensor, source: Tensor): Tensor {
+    const at = resolveAxis("scatterAdd", axis, this.rank);
+    const params = { axis: at, size: this.shape[at] };
+    return this.add(call(ops.scatterSum, [indices, source], params)[0].to(this.dtype));
+  }
+
+  /**
+   * Rows of a table by number: these i32 ids [...] and `table` [vocab, dim] give [..., dim].
+   * Throws IndexError for an id outside the table.
+   */
+  embedding(table: Tensor): Tensor {
+    return call(ops.embedding, [this, table], undefined)[0];
+  }
+
   // --- Reductions ---
 
   /** The sum along axes, all of them by default. Reduced axes are dropped, or kept with size 1. */

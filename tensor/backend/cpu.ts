@@ -128,7 +128,7 @@ export class CpuBackend implements Backend {
     try {
       kernel.arguments(this.#arguments.reset(), ready, outputs, params);
       const status = this.#kernels.invoke(native, this.#arguments.pointer);
-      if (status !== 0) throw statusError(op, status, inputs, params);
+      if (status !== 0) throw statusError(op, status, ready, params);
     } finally {
       if (ready !== inputs) ready.forEach((x, i) => x !== inputs[i] && x.storage.release());
     }

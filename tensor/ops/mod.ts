@@ -19,4 +19,6 @@ export { addRmsNorm, rmsNorm } from "./rms_norm.ts";
 export { rope } from "./rope.ts";
 export { swiglu } from "./swiglu.ts";
 export { logSoftmax, logSumExp, softmax } from "./softmax.ts";
+export { embedding } from "./embedding.ts";
+export { gather, scatterSum } from "./gather.ts";
 export { expand, permute, reshape, slice } from "./views.ts";
