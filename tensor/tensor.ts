@@ -26,7 +26,9 @@ import type { Op, ViewOp } from "./op.ts";
 import * as ops from "./ops/mod.ts";
 import type { Pointwise } from "./ops/pointwise.ts";
 import type { AttentionOptions } from "./ops/attention.ts";
+import type { NormalOptions, RandomOptions } from "./ops/random.ts";
 import type { RopeInputs, RopeOptions } from "./ops/rope.ts";
+import type { RandomKey } from "./random.ts";
 
 /** Where a tensor is made, and of what type. */
 export interface TensorOptions {
@@ -87,6 +89,28 @@ export class Tensor extends Handle {
   /** 0, 1, …, `count` − 1. */
   static arange(count: number, options: TensorOptions = {}): Tensor {
     return Tensor.from(Float64Array.from({ length: count }, (_, i) => i), [count], options);
+  }
+
+  /** Uniform numbers in [0, 1) from `key`: element i is its number `offset` + i, whatever the shape. */
+  static uniform(
+    shape: Shape,
+    key: RandomKey,
+    { offset = 0, ...options }: TensorOptions & RandomOptions = {},
+  ): Tensor {
+    const result = Tensor.empty(shape, options);
+    callInto(ops.uniform, [result], [result], { key, offset });
+    return result;
+  }
+
+  /** Normal numbers from `key`: element i is its number `offset` + i, whatever the shape. */
+  static normal(
+    shape: Shape,
+    key: RandomKey,
+    { mean = 0, std = 1, offset = 0, ...options }: TensorOptions & NormalOptions = {},
+  ): Tensor {
+    const result = Tensor.empty(shape, options);
+    callInto(ops.normal, [result], [result], { key, mean, std, offset });
+    return result;
   }
 
   /**
@@ -534,6 +558,14 @@ export class Tensor extends Handle {
       ? [[this, table], positions]
       : [[this, table, positions], 0];
     return call(ops.rope, inputs, { style, offset, inverse: false })[0];
+  }
+
+  /**
+   * Zeros with probability `p`, x / (1 − p) elsewhere: Srivastava et al., 2014. Which elements, `key` decides alone, so
+   * derive one for each layer and step. Throws RangeError unless 0 ≤ p < 1.
+   */
+  dropout(p: number, key: RandomKey, { offset = 0 }: RandomOptions = {}): Tensor {
+    return call(ops.dropout, [this], { p, key, offset })[0];
   }
 
   /** silu(x) · up: the gated unit of Shazeer, 2020. Throws ShapeError or DTypeError when `up` differs in shape or type. */

@@ -20,7 +20,8 @@ export const fill: Unary<{ readonly value: number }> = {
     dtype: ([x]) => x.dtype === "e4m3" ? "e4m3" : "f32", // one kernel for all types that C knows
     arguments: (to, _, [out], { value }) => {
       to.address(addressOf(out)).integer(codeOf(out.dtype)).integer(sizeOf(out.shape)).float(value);
-      to.integer(Math.trunc(value) || 0);
+      const whole = Math.trunc(value);
+      to.integer(Number.isSafeInteger(whole) ? whole : 0); // read for integer types only
     },
   },
   vjp: () => [null],

@@ -14,6 +14,7 @@ export { globalNorm } from "./global_norm.ts";
 export { linear } from "./linear.ts";
 export { matmul, matmulWide } from "./matmul.ts";
 export { sgd } from "./sgd.ts";
+export { dropout, normal, uniform } from "./random.ts";
 export { sum } from "./reduce.ts";
 export { addRmsNorm, rmsNorm } from "./rms_norm.ts";
 export { rope } from "./rope.ts";
