@@ -1,4 +1,4 @@
-// What attention forward and backward share: which keys a query sees, tiles packed as f32, and the product of two tiles.
+// What attention forward and backward share: the operands, which keys a query sees, 2^x, and the memory of a thread.
 //
 // All queries of the heads that share one kv head are the rows of one matrix, query after query and head after head:
 // row r of a sequence is query r / group of head kvHead·group + r % group. Keys come in tiles of KEY_TILE that start at
@@ -83,6 +83,14 @@ static inline int64_t query_head(const Attention *a, const Stretch *s, int64_t r
   return s->kvHead * a->group + row % a->group;
 }
 
+// Where the row lies in what is contiguous [query tokens, heads].
+static inline int64_t query_index(const Attention *a, const Stretch *s, int64_t row) {
+  return query_token(a, s, row) * a->heads + query_head(a, s, row);
+}
+static inline const real *query_row(const Attention *a, const Stretch *s, int64_t row) {
+  return a->q.data + query_token(a, s, row) * a->q.token + query_head(a, s, row) * a->q.head;
+}
+
 // Keys [from, to).
 typedef struct {
   int64_t from, to;
@@ -135,149 +143,4 @@ static inline float *thread_scratch(size_t count) {
     capacity = data ? count : 0;
   }
   return data;
-}
-
-// LANES elements at p as f32.
-static inline vf load_whole_vector(const real *p) {
-#if defined(REAL_BF16)
-  typedef bf16 halves __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
-  return (vf)(__builtin_convertvector(*(const halves *)p, vi) << 16);
-#else
-  return *(const vfu *)p;
-#endif
-}
-
-// The first `count` elements at p as f32, zeros after them.
-static inline vf load_vector(const real *p, int64_t count) {
-  if (count >= LANES) return load_whole_vector(p);
-  real padded[LANES] = {0};
-  memcpy(padded, p, sizeof(real) * (size_t)count);
-  return load_whole_vector(padded);
-}
-
-// row: [headDim] → f32 [width], multiplied by `factor`, zero-padded.
-static inline void pack_row(const Attention *a, const real *row, float factor, float *packed) {
-  for (int64_t d = 0; d < a->width; d += LANES)
-    *(vf *)(packed + d) = factor * load_vector(row + d, a->headDim - d);
-}
-
-// Keys [tile, tile + KEY_TILE) → f32 [KEY_TILE, width], zeros in the rows past the last key.
-static inline void pack_keys(const Attention *a, const Stretch *s, Operand x, int64_t tile, float *packed) {
-  const real *row = x.data + (s->firstKey + tile) * x.token + s->kvHead * x.head;
-  const int64_t keys = at_most(KEY_TILE, s->keys - tile);
-  for (int64_t j = 0; j < keys; j++) pack_row(a, row + j * x.token, 1.0f, packed + j * a->width);
-  memset(packed + keys * a->width, 0, sizeof(float) * (size_t)((KEY_TILE - keys) * a->width));
-}
-
-#if LANES == 16
-#define INTERLEAVE_LOW(x, y) \
-  __builtin_shufflevector(x, y, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
-#define INTERLEAVE_HIGH(x, y) \
-  __builtin_shufflevector(x, y, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
-#elif LANES == 8
-#define INTERLEAVE_LOW(x, y) __builtin_shufflevector(x, y, 0, 8, 1, 9, 2, 10, 3, 11)
-#define INTERLEAVE_HIGH(x, y) __builtin_shufflevector(x, y, 4, 12, 5, 13, 6, 14, 7, 15)
-#else
-#define INTERLEAVE_LOW(x, y) __builtin_shufflevector(x, y, 0, 4, 1, 5)
-#define INTERLEAVE_HIGH(x, y) __builtin_shufflevector(x, y, 2, 6, 3, 7)
-#endif
-
-// A LANES × LANES block, transposed: each round interleaves the upper half of the rows with the lower half, and after
-// log2(LANES) rounds row and column have changed places.
-static inline void transpose_block(vf block[LANES]) {
-  vf next[LANES];
-  for (int round = 1; round < LANES; round *= 2) {
-    for (int i = 0; i < LANES / 2; i++) {
-      next[2 * i] = INTERLEAVE_LOW(block[i], block[i + LANES / 2]);
-      next[2 * i + 1] = INTERLEAVE_HIGH(block[i], block[i + LANES / 2]);
-    }
-    for (int i = 0; i < LANES; i++) block[i] = next[i];
-  }
-}
-
-// Keys [tile, tile + KEY_TILE) → f32 [headDim, KEY_TILE], zeros in the columns past the last key.
-static inline void pack_keys_transposed(const Attention *a, const Stretch *s, Operand x, int64_t tile, float *packed) {
-  const real *first = x.data + (s->firstKey + tile) * x.token + s->kvHead * x.head;
-  const int64_t keys = at_most(KEY_TILE, s->keys - tile);
-  for (int64_t j = 0; j < KEY_TILE; j += LANES)
-    for (int64_t d = 0; d < a->headDim; d += LANES) {
-      const int64_t dims = at_most(LANES, a->headDim - d);
-      const real *row = first + j * x.token + d;
-      vf block[LANES];
-      if (j + LANES <= keys && dims == LANES)
-        for (int64_t i = 0; i < LANES; i++) block[i] = load_whole_vector(row + i * x.token);
-      else
-        for (int64_t i = 0; i < LANES; i++) block[i] = j + i < keys ? load_vector(row + i * x.token, dims) : (vf){0};
-      transpose_block(block);
-      for (int64_t i = 0; i < dims; i++) *(vf *)(packed + (d + i) * KEY_TILE + j) = block[i];
-    }
-}
-
-// Accumulators of the tile product: ROW_GROUP × COLUMN_VECTORS, about three quarters of the vector registers.
-enum { ROW_GROUP = 6 };
-#if defined(__AVX512F__) || defined(__aarch64__)
-enum { COLUMN_VECTORS = 4 };
-#else
-enum { COLUMN_VECTORS = 2 };
-#endif
-
-typedef struct {
-  const float *data;
-  int64_t row, column; // strides in floats
-} Matrix;
-
-// c[r][n] += Σ_k a[r][k]·b[k][n] for `rows` × `vectors`·LANES results; b and c have contiguous columns. Every result is
-// one chain of multiply-adds in the order of k, so it does not depend on how rows and columns are grouped.
-static inline __attribute__((always_inline)) void multiply_add_block(const int rows, const int vectors, int64_t depth,
-                                                                     Matrix a, const float *b, int64_t bRow, float *c,
-                                                                     int64_t cRow) {
-  vf sum[ROW_GROUP][COLUMN_VECTORS];
-#pragma GCC unroll 6
-  for (int r = 0; r < rows; r++)
-#pragma GCC unroll 4
-    for (int v = 0; v < vectors; v++) sum[r][v] = *(const vfu *)(c + r * cRow + v * LANES);
-  for (int64_t k = 0; k < depth; k++) {
-    const vfu *row = (const vfu *)(b + k * bRow);
-#pragma GCC unroll 6
-    for (int r = 0; r < rows; r++) {
-      const float x = a.data[r * a.row + k * a.column];
-#pragma GCC unroll 4
-      for (int v = 0; v < vectors; v++) sum[r][v] += x * row[v];
-    }
-  }
-#pragma GCC unroll 6
-  for (int r = 0; r < rows; r++)
-#pragma GCC unroll 4
-    for (int v = 0; v < vectors; v++) *(vfu *)(c + r * cRow + v * LANES) = sum[r][v];
-}
-
-static inline __attribute__((always_inline)) void multiply_add_rows(const int rows, int64_t vectors, int64_t depth,
-                                                                    Matrix a, const float *b, int64_t bRow, float *c,
-                                                                    int64_t cRow) {
-  switch (vectors) {
-  case 1: multiply_add_block(rows, 1, depth, a, b, bRow, c, cRow); break;
-  case 2: multiply_add_block(rows, 2, depth, a, b, bRow, c, cRow); break;
-#if defined(__AVX512F__) || defined(__aarch64__)
-  case 3: multiply_add_block(rows, 3, depth, a, b, bRow, c, cRow); break;
-  case 4: multiply_add_block(rows, 4, depth, a, b, bRow, c, cRow); break;
-#endif
-  }
-}
-
-// c: [rows, columns] += a: [rows, depth] · b: [depth, columns]; `columns` is a multiple of LANES.
-static void multiply_add(int64_t rows, int64_t columns, int64_t depth, Matrix a, const float *b, int64_t bRow, float *c,
-                         int64_t cRow) {
-  if (depth <= 0) return;
-  for (int64_t n = 0; n < columns; n += COLUMN_VECTORS * LANES) {
-    const int64_t vectors = at_most(COLUMN_VECTORS, (columns - n) / LANES);
-    for (int64_t r = 0; r < rows;) {
-      const int64_t left = rows - r;
-      const Matrix rest = {a.data + r * a.row, a.row, a.column};
-      float *sums = c + r * cRow + n;
-      if (left >= 6) multiply_add_rows(6, vectors, depth, rest, b + n, bRow, sums, cRow), r += 6;
-      else if (left >= 4) multiply_add_rows(4, vectors, depth, rest, b + n, bRow, sums, cRow), r += 4;
-      else if (left >= 2) multiply_add_rows(2, vectors, depth, rest, b + n, bRow, sums, cRow), r += 2;
-      else multiply_add_rows(1, vectors, depth, rest, b + n, bRow, sums, cRow), r += 1;
-    }
-  }
 }

@@ -7,7 +7,7 @@
 // One thread owns all rows of a sequence under one kv head: for every key tile, in order, it walks over the blocks of
 // ROW_BLOCK rows that see the tile. So dK and dV of a tile stay in the cache, dQ is swept once per tile, and every sum
 // runs in the order of its rows or keys, whatever the threads and the other sequences do.
-#include "attention.h"
+#include "attention_tiles.h"
 
 enum { ROW_BLOCK = 48 };
 
@@ -66,13 +66,13 @@ static float dot(int64_t width, const float *x, const float *y) {
 static void begin_rows(const Attention *a, const Gradients *g, const Stretch *s, const Tiles *t, int64_t rows) {
   const float log2e = 1.44269504088896341f;
   for (int64_t r = 0; r < rows; r++) {
-    const int64_t token = query_token(a, s, r), head = query_head(a, s, r), index = token * a->heads + head;
+    const int64_t index = query_index(a, s, r);
     float *out = t->q + r * a->width; // for a moment
     pack_row(a, g->out + index * a->headDim, 1.0f, out);
     pack_row(a, g->dout + index * a->headDim, 1.0f, t->dout + r * a->width);
     t->delta[r] = dot(a->width, out, t->dout + r * a->width);
     t->lse[r] = g->lse[index] == -INFINITY ? INFINITY : g->lse[index] * log2e;
-    pack_row(a, a->q.data + token * a->q.token + head * a->q.head, a->scale * log2e, t->q + r * a->width);
+    pack_row(a, query_row(a, s, r), a->scale * log2e, t->q + r * a->width);
   }
   memset(t->dq, 0, sizeof(float) * (size_t)(rows * a->width));
 }
@@ -136,7 +136,7 @@ static int32_t differentiate_stretch(const Attention *a, const Gradients *g, con
   begin_rows(a, g, s, &t, rows);
   for (int64_t tile = 0; tile < s->keys; tile += KEY_TILE) differentiate_tile(a, g, s, &t, rows, tile);
   for (int64_t r = 0; r < rows; r++) {
-    const int64_t index = (query_token(a, s, r) * a->heads + query_head(a, s, r)) * a->headDim;
+    const int64_t index = query_index(a, s, r) * a->headDim;
     for (int64_t d = 0; d < a->headDim; d++) store(g->dq + index + d, t.dq[r * a->width + d] * a->scale);
   }
   return OK;

@@ -1,0 +1,63 @@
+// Packing bf16 rows for AMX: as left factors [rows, depth], or as pairs for right factors, along the row or across two.
+#pragma once
+#include "amx.h"
+#include "attention_tiles.h"
+
+// headDim rounded up to whole steps of a product.
+static inline int64_t amx_depth(const Attention *a) { return (a->headDim + AMX_DEPTH - 1) / AMX_DEPTH * AMX_DEPTH; }
+
+// row: [headDim] → [depth], zero-padded; no row gives zeros.
+static void amx_pack_row(const Attention *a, const real *row, bf16 *packed) {
+  const int64_t dims = row ? a->headDim : 0;
+  if (dims) memcpy(packed, row, sizeof(bf16) * (size_t)dims);
+  memset(packed + dims, 0, sizeof(bf16) * (size_t)(amx_depth(a) - dims));
+}
+
+// 16 rows → pairs along headDim, [depth / 2] × 16 columns of a matrix with `pitch` columns; no row gives zeros.
+static void amx_pack_along(const Attention *a, const real *const rows[LANES], uint32_t *packed, int64_t pitch) {
+  for (int64_t d = 0; d < a->headDim; d += AMX_DEPTH) {
+    const int64_t dims = at_most(AMX_DEPTH, a->headDim - d);
+    vf block[LANES];
+    for (int i = 0; i < LANES; i++) {
+      if (rows[i] && dims == AMX_DEPTH) {
+        memcpy(&block[i], rows[i] + d, sizeof block[i]);
+      } else {
+        block[i] = (vf){0};
+        if (rows[i]) memcpy(&block[i], rows[i] + d, sizeof(bf16) * (size_t)dims);
+      }
+    }
+    transpose_block(block);
+    for (int i = 0; i < LANES; i++) memcpy(packed + (d / 2 + i) * pitch, &block[i], sizeof block[i]);
+  }
+}
+
+// Two rows → [width] pairs of one element of each; no row gives zeros.
+static void amx_pack_across(const Attention *a, const real *even, const real *odd, uint32_t *packed) {
+  for (int64_t d = 0; d < a->width; d += LANES) {
+    const int64_t dims = a->headDim - d;
+    const vi low = even ? (vi)load_vector(even + d, dims) : (vi){0};
+    const vi high = odd ? (vi)load_vector(odd + d, dims) : (vi){0};
+    const vi pairs = ((low >> 16) & 0xffff) | high;
+    memcpy(packed + d, &pairs, sizeof pairs);
+  }
+}
+
+// The row of key `key` of the stretch, NULL past the last one.
+static inline const real *key_row(const Stretch *s, Operand x, int64_t key) {
+  return key < s->keys ? x.data + (s->firstKey + key) * x.token + s->kvHead * x.head : NULL;
+}
+
+// Keys [tile, tile + KEY_TILE) → pairs along headDim, [depth / 2, KEY_TILE].
+static void amx_pack_keys_along(const Attention *a, const Stretch *s, Operand x, int64_t tile, uint32_t *packed) {
+  for (int64_t j = 0; j < KEY_TILE; j += LANES) {
+    const real *rows[LANES];
+    for (int i = 0; i < LANES; i++) rows[i] = key_row(s, x, tile + j + i);
+    amx_pack_along(a, rows, packed + j, KEY_TILE);
+  }
+}
+
+// Keys [tile, tile + KEY_TILE) → pairs of keys, [KEY_TILE / 2, width].
+static void amx_pack_keys_across(const Attention *a, const Stretch *s, Operand x, int64_t tile, uint32_t *packed) {
+  for (int64_t j = 0; j < KEY_TILE; j += 2)
+    amx_pack_across(a, key_row(s, x, tile + j), key_row(s, x, tile + j + 1), packed + j / 2 * a->width);
+}
