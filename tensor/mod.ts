@@ -18,6 +18,7 @@ export * from "./errors.ts";
 export * from "./layout.ts";
 export type * from "./op.ts";
 export type { AttentionOptions } from "./ops/attention.ts";
+export type { LayerNormOptions } from "./ops/layer_norm.ts";
 export type { NormalOptions, RandomOptions } from "./ops/random.ts";
 export type { RopeOptions, RopeStyle } from "./ops/rope.ts";
 export * from "./random.ts";

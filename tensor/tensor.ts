@@ -28,6 +28,7 @@ import type { Pointwise } from "./ops/pointwise.ts";
 import type { AttentionOptions } from "./ops/attention.ts";
 import type { NormalOptions, RandomOptions } from "./ops/random.ts";
 import type { RopeInputs, RopeOptions } from "./ops/rope.ts";
+import type { LayerNormOptions } from "./ops/layer_norm.ts";
 import type { RandomKey } from "./random.ts";
 
 /** Where a tensor is made, and of what type. */
@@ -556,6 +557,20 @@ export class Tensor extends Handle {
   rope(table: Tensor, { style = "half", positions = 0 }: RopeOptions = {}): Tensor {
     const [inputs, offset]: [RopeInputs, number] = typeof positions === "number"
       ? [[this, table], positions]
+  /**
+   * Each row along the last axis with mean 0 and variance 1, times a weight, plus a bias: (x − mean) · weight /
+   * √(variance + eps) + bias, of Ba, Kiros & Hinton, 2016. [..., dim], [dim], [dim] → [..., dim]. Statistics are f32.
+   * Throws ShapeError or DTypeError when weight or bias do not fit.
+   */
+  layerNorm(
+    weight: Tensor,
+    bias: Tensor,
+    eps = 1e-5,
+    { onePlus = false }: LayerNormOptions = {},
+  ): Tensor {
+    return keepFirst(1, call(ops.layerNorm, [this, weight, bias], { eps, onePlus }))[0];
+  }
+
       : [[this, table, positions], 0];
     return call(ops.rope, inputs, { style, offset, inverse: false })[0];
   }

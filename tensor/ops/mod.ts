@@ -11,6 +11,7 @@ export { ema } from "./ema.ts";
 export { argmax, max, min } from "./extremum.ts";
 export { fill } from "./fill.ts";
 export { globalNorm } from "./global_norm.ts";
+export { layerNorm } from "./layer_norm.ts";
 export { linear } from "./linear.ts";
 export { matmul, matmulWide } from "./matmul.ts";
 export { sgd } from "./sgd.ts";
