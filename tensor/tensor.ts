@@ -588,6 +588,76 @@ export class Tensor extends Handle {
     return call(ops.swiglu, [this, up], undefined)[0];
   }
 
+  /** With this as a u8 mask: x where it is not zero, y where it is. All broadcast; one of x and y may be a number. */
+  where(x: Tensor, y: Tensor | number): Tensor;
+  where(x: Tensor | number, y: Tensor): Tensor;
+  where(x: Tensor | number, y: Tensor | number): Tensor {
+    const a = typeof x === "number" ? (y as Tensor).newZeros([]).fill(x) : x;
+    const b = typeof y === "number" ? a.newZeros([]).fill(y) : y;
+    const result = call(ops.where, [this, a, b], undefined)[0];
+    if (a !== x) a[Symbol.dispose]();
+    if (b !== y) b[Symbol.dispose]();
+    return result;
+  }
+
+  /** Tensors of one type, any number of them, one after another along an axis. Only the size of that axis may differ. */
+  static concat(tensors: readonly Tensor[], axis = 0): Tensor {
+    if (tensors.length === 0) {
+      throw new ShapeError("concat: nothing to join (0 tensors). Pass at least one.");
+    }
+    return call(ops.concat, tensors, { axis: resolveAxis("concat", axis, tensors[0].rank) })[0];
+  }
+
+  /** Tensors of one shape along a new axis. */
+  static stack(tensors: readonly Tensor[], axis = 0): Tensor {
+    return Tensor.concat(tensors.map((x) => x.unsqueeze(axis)), axis);
+  }
+
+  /** Cut an axis into pieces of these sizes: views, no copies. Throws ShapeError unless they add up to its size. */
+  split(sizes: readonly number[], axis = 0): Tensor[] {
+    const at = resolveAxis("split", axis, this.rank);
+    const total = sizes.reduce((sum, size) => sum + size, 0);
+    if (total !== this.shape[at]) {
+      throw new ShapeError(
+        `split: sizes [${sizes.join(", ")}] do not add up to axis ${at} of ${
+          formatShape(this.shape)
+        } (${total} vs ${this.shape[at]}). Name every piece.`,
+      );
+    }
+    let start = 0;
+    return sizes.map((size) => this.slice(at, start, start += size));
+  }
+
+  /** Cut an axis into at most `count` pieces of equal size, the last of which may be smaller: views, no copies. */
+  chunk(count: number, axis = 0): Tensor[] {
+    if (!Number.isInteger(count) || count < 1) {
+      throw new ShapeError(`chunk: ${count} is no number of pieces. Use a whole number of at least 1.`);
+    }
+    const n = this.shape[resolveAxis("chunk", axis, this.rank)], size = Math.ceil(n / count) || 1;
+    const pieces = Math.max(1, Math.ceil(n / size));
+    return this.split(Array.from({ length: pieces }, (_, i) => Math.min(size, n - i * size)), axis);
+  }
+
+  // --- Order ---
+
+  /**
+   * The elements along an axis in order, and their indices (i32). Stable: equal elements stay in order. NaN counts as
+   * larger than any number.
+   */
+  sort(axis = -1, { descending = false }: { readonly descending?: boolean } = {}): [Tensor, Tensor] {
+    const at = resolveAxis("sort", axis, this.rank);
+    return call(ops.sort, [this], { axis: at, descending }) as [Tensor, Tensor];
+  }
+
+  /**
+   * The k largest elements along an axis, in descending order, and their indices (i32), lower ones first among equals.
+   * NaN counts as larger than any number. Throws ShapeError when the axis has fewer.
+   */
+  topK(k: number, axis = -1): [Tensor, Tensor] {
+    const at = resolveAxis("topK", axis, this.rank);
+    return call(ops.topK, [this], { axis: at, k }) as [Tensor, Tensor];
+  }
+
   // --- Indices ---
 
   /**
@@ -698,6 +768,18 @@ export class Tensor extends Handle {
   /** x − ln Σ eˣ along an axis: the logarithm of `softmax`. */
   logSoftmax(axis: number): Tensor {
     return call(ops.logSoftmax, [this], { axis: resolveAxis("logSoftmax", axis, this.rank) })[0];
+  }
+
+  /** Running sums along an axis, up to and including each element. */
+  cumsum(axis: number): Tensor {
+    return call(ops.cumsum, [this], { axis: resolveAxis("cumsum", axis, this.rank) })[0];
+  }
+
+  /** Whether no element is an infinity or NaN. Waits for the device. */
+  allFinite(): boolean {
+    using values = this.detach();
+    using finite = call(ops.allFinite, [values], undefined)[0];
+    return finite.item() === 1;
   }
 
   /** Sum over the places that a tensor of `shape` was broadcast to: the gradient of `expand`. */

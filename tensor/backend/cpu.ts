@@ -23,7 +23,7 @@ const hugePage = 2 * 1024 * 1024;
 export class CpuBackend implements Backend {
   readonly name = "cpu";
   readonly #kernels = new CpuKernels();
-  readonly #arguments = new Arguments(64);
+  #arguments = new Arguments(64);
   readonly #native = new Map<AnyOp, Map<DType, NativeKernel | null>>();
   readonly #pool: Pool = new Pool({
     allocate: (bytes) => this.#segment(bytes),
@@ -35,8 +35,9 @@ export class CpuBackend implements Backend {
     return this.#pool.stats;
   }
 
-  /** The most memory it may reserve, in bytes; 90 % of the machine's by default. */
+  /** The most memory it may reserve, in bytes; 90 % of the machine's by default. Throws RangeError for less than 0. */
   set memoryLimit(bytes: number) {
+    if (!(bytes >= 0)) throw new RangeError(`memoryLimit: a number of bytes is needed (${bytes}).`);
     this.#pool.limit = bytes;
   }
 
@@ -65,7 +66,7 @@ export class CpuBackend implements Backend {
     return this.#kernels.threads;
   }
 
-  /** Use `count` threads; results do not depend on it. Throws RangeError unless it is a whole number of at least 1. */
+  /** Use `count` threads; results do not depend on it. Throws RangeError unless it is a whole number from 1 to 256. */
   set threads(count: number) {
     this.#kernels.threads = count;
   }
@@ -87,6 +88,7 @@ export class CpuBackend implements Backend {
   }
 
   run(op: AnyOp, inputs: readonly View[], outputs: readonly View[], params: unknown): void {
+    if (outputs.length > 0 && outputs.every(isEmpty)) return; // the other axes may be of any size
     const kernel = op.kernel;
     const native = kernel ? this.#lookup(op, kernel, inputs, outputs) : null;
     if (native) this.#call(op, kernel!, native, inputs, outputs, params);
@@ -121,24 +123,45 @@ export class CpuBackend implements Backend {
     params: unknown,
   ): void {
     const { strided } = kernel;
+    if (strided === true) return this.#invoke(op, kernel, native, inputs, outputs, params);
     const reads = typeof strided === "function" ? strided : isContiguous;
-    const ready = strided === true || inputs.every(reads)
-      ? inputs
-      : inputs.map((x, i) => reads(x, i) ? x : this.#contiguous(x));
+    const ready = inputs.slice();
     try {
-      kernel.arguments(this.#arguments.reset(), ready, outputs, params);
-      const status = this.#kernels.invoke(native, this.#arguments.pointer);
-      if (status !== 0) throw statusError(op, status, ready, params);
+      inputs.forEach((x, i) => {
+        if (!reads(x, i)) ready[i] = this.#contiguous(x);
+      });
+      this.#invoke(op, kernel, native, ready, outputs, params);
     } finally {
-      if (ready !== inputs) ready.forEach((x, i) => x !== inputs[i] && x.storage.release());
+      ready.forEach((x, i) => x !== inputs[i] && x.storage.release());
     }
+  }
+
+  #invoke(
+    op: AnyOp,
+    kernel: Kernel<unknown>,
+    native: NativeKernel,
+    inputs: readonly View[],
+    outputs: readonly View[],
+    params: unknown,
+  ): void {
+    // Ops of many inputs, such as concat, need a larger block.
+    const slots = 32 + 2 * inputs.length;
+    if (slots > this.#arguments.capacity) this.#arguments = new Arguments(2 * slots);
+    kernel.arguments(this.#arguments.reset(), inputs, outputs, params);
+    const status = this.#kernels.invoke(native, this.#arguments.pointer);
+    if (status !== 0) throw statusError(op, status, inputs, params);
   }
 
   #contiguous(view: View): View {
     const { shape, dtype } = view;
     const storage = this.allocate(sizeOf(shape) * bytesOf(dtype));
     const result: View = { storage, dtype, shape, strides: contiguousStrides(shape), offset: 0 };
-    this.run(copy, [view], [result], {});
+    try {
+      this.run(copy, [view], [result], {});
+    } catch (error) {
+      storage.release();
+      throw error;
+    }
     return result;
   }
 
@@ -151,6 +174,10 @@ export class CpuBackend implements Backend {
     if (wanted >= hugePage) this.#kernels.adviseHugePages(BigInt(address), wanted);
     return { address, bytes: wanted, buffer, start: address - base };
   }
+}
+
+function isEmpty({ shape }: View): boolean {
+  return sizeOf(shape) === 0;
 }
 
 /** The bytes of a storage as JavaScript sees them. */
