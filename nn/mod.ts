@@ -10,7 +10,23 @@
  *
  * @module
  */
-export { ParameterArena, type ParameterSlot } from "./arena.ts";
+export { type ArenaRange, ParameterArena, type ParameterSlot } from "./arena.ts";
+export * from "./attention.ts";
+export { type AttentionPart, Block, type FfnPart, makeBlock, type Weights } from "./block.ts";
 export * from "./checkpoint/mod.ts";
+export * from "./decoder.ts";
+export * from "./dropout.ts";
+export * from "./embedding.ts";
+export * from "./feed_forward.ts";
+export { Head } from "./head.ts";
+export * from "./init.ts";
+export * from "./kv_cache.ts";
+export * from "./linear.ts";
+export * from "./low_rank.ts";
+export * from "./module.ts";
+export * from "./norm.ts";
+export { packed, type Placement, wholeSequences } from "./placement.ts";
+export * from "./rope.ts";
 export * from "./spec.ts";
+export type { State } from "./state.ts";
 export * from "./summary.ts";
