@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { isFloating } from "./dtype.ts";
 import { GradError } from "./errors.ts";
 import { formatShape, sameShape } from "./layout.ts";
 import type { Op, TensorSpec, VjpContext } from "./op.ts";
@@ -11,9 +12,12 @@ import { scope } from "./scope.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** From the gradients of a node's outputs to those of its inputs. */
-export type Rule = (gradients: readonly (Tensor | null)[]) => readonly (Tensor | null)[];
+export type Rule = (
+  gradients: readonly (Tensor | null)[],
+  node: Node,
+) => readonly (Tensor | null)[];
 
-/** Where an input came from: an output of an earlier node, or a leaf. */
+/** Where an input that requires a gradient came from: an output of an earlier node, or a leaf. */
 interface Edge {
   readonly node: Node | null;
   readonly index: number;
@@ -33,13 +37,15 @@ export class Node {
     /** Later nodes have larger ids. */
     readonly id: number,
     readonly name: string,
+    /** One for each input; null where no gradient is wanted. */
     readonly edges: readonly (Edge | null)[],
+    /** Shape and element type of each input. */
     readonly inputs: readonly TensorSpec[],
-    readonly outputs: readonly TensorSpec[],
+    outputCount: number,
     readonly saved: readonly Tensor[],
     readonly rule: Rule,
   ) {
-    this.gradients = new Array<Tensor | null>(outputs.length).fill(null);
+    this.gradients = new Array<Tensor | null>(outputCount).fill(null);
   }
 }
 
@@ -51,6 +57,11 @@ export interface Caller {
 
 let recording = true;
 let nextId = 0;
+
+/** Id of the next node: earlier ones have smaller ids. */
+export function tapePosition(): number {
+  return nextId;
+}
 
 /** Whether calls are being recorded. */
 export function isRecording(): boolean {
@@ -83,7 +94,10 @@ export function withRecording<T>(on: boolean, body: () => T): T {
   }
 }
 
-/** Attach a node to `outputs` that goes back to `inputs` by `rule`, which may use the `saved` tensors. */
+/**
+ * Attach a node to `outputs` that goes back to `inputs` by `rule`, which may use the `saved` tensors. The node owns those:
+ * pass aliases.
+ */
 export function attach(
   name: string,
   inputs: readonly Tensor[],
@@ -91,22 +105,22 @@ export function attach(
   saved: readonly Tensor[],
   rule: Rule,
 ): void {
-  const edges = inputs.map((x): Edge | null => {
-    if (!x.requiresGrad) return null;
-    if (x.node === null) return { node: null, index: 0, leaf: x };
-    x.node.uses++;
-    return { node: x.node, index: x.outputIndex, leaf: null };
-  });
-  const node = new Node(
-    nextId++,
-    name,
-    edges,
-    inputs.map(specOf),
-    outputs.map(specOf),
-    saved,
-    rule,
-  );
-  outputs.forEach((output, i) => output.attach(node, i));
+  const edges = new Array<Edge | null>(inputs.length);
+  const specs = new Array<TensorSpec>(inputs.length);
+  for (let i = 0; i < inputs.length; i++) {
+    const x = inputs[i];
+    edges[i] = edgeTo(x);
+    specs[i] = { shape: x.shape, dtype: x.dtype };
+  }
+  const node = new Node(nextId++, name, edges, specs, outputs.length, saved, rule);
+  for (let i = 0; i < outputs.length; i++) outputs[i].attach(node, i);
+}
+
+function edgeTo(x: Tensor): Edge | null {
+  const { node } = x;
+  if (node === null) return x.requiresGrad ? { node, index: 0, leaf: x } : null;
+  node.uses++;
+  return { node, index: x.outputIndex, leaf: null };
 }
 
 /** Record a call of `op`. */
@@ -117,8 +131,9 @@ export function record<P, I extends readonly Tensor[]>(
   params: P,
   caller: Caller,
 ): void {
-  const { vjp, saves } = op;
-  if (!vjp) {
+  const differentiable = differentiableOutputs(op, outputs);
+  if (differentiable.length === 0) return;
+  if (!op.vjp) {
     throw new GradError(
       `${op.name} has no gradient. Wrap the call in noGrad() or detach() its inputs.`,
     );
@@ -127,44 +142,66 @@ export function record<P, I extends readonly Tensor[]>(
   if (constant !== undefined) {
     throw new GradError(`${op.name}: no gradient flows to input ${constant}. detach() it.`);
   }
-  const savedInputs = new Array<Tensor>(inputs.length),
-    savedOutputs = new Array<Tensor>(outputs.length);
   const saved: Tensor[] = [];
-  for (const i of saves?.inputs ?? []) {
-    if (i < inputs.length) saved.push(savedInputs[i] = inputs[i].alias());
-  }
-  for (const i of saves?.outputs ?? []) saved.push(savedOutputs[i] = outputs[i].alias());
-  const needs = inputs.map((x) => x.requiresGrad);
-  const differentiable = op.constantOutputs
-    ? outputs.filter((_, i) => !op.constantOutputs!.includes(i))
-    : outputs;
-  const specs = inputs.map(specOf);
-  const leaves = inputs.map((x) => x.requiresGrad && x.node === null ? x : null);
+  if (op.saves?.inputs) saveInto(saved, inputs, op.saves.inputs);
+  if (op.saves?.outputs) saveInto(saved, outputs, op.saves.outputs);
   attach(
     op.name,
     inputs,
     differentiable,
     saved,
-    (gradients) =>
-      vjp(gradients as readonly Tensor[], {
-        inputs: savedInputs as unknown as I,
-        outputs: savedOutputs,
-        specs: specs as never,
-        params,
-        needs: needs as never,
-        into: (i) => leaves[i]?.grad ?? null,
-        ...caller,
-      }) as readonly (Tensor | null)[],
+    (gradients, node) =>
+      op.vjp!(gradients as readonly Tensor[], contextOf(op, node, params, caller)),
   );
 }
 
-function specOf({ shape, dtype }: TensorSpec): TensorSpec {
-  return { shape, dtype };
+/** The outputs that gradients flow through: all but indices, flags and the like. */
+function differentiableOutputs(
+  { constantOutputs }: { readonly constantOutputs?: readonly number[] },
+  outputs: readonly Tensor[],
+): readonly Tensor[] {
+  if (outputs.length === 1 && !constantOutputs && isFloating(outputs[0].dtype)) return outputs;
+  return outputs.filter((y, i) => isFloating(y.dtype) && !constantOutputs?.includes(i));
+}
+
+/** Append aliases of those `tensors` that `which` names; optional inputs may be missing. */
+function saveInto(saved: Tensor[], tensors: readonly Tensor[], which: readonly number[]): void {
+  for (let k = 0; k < which.length; k++) {
+    if (which[k] < tensors.length) saved.push(tensors[which[k]].alias());
+  }
+}
+
+/** What the gradient rule of `op` sees of a recorded call. */
+function contextOf<P, I extends readonly Tensor[]>(
+  op: Op<P, I>,
+  { edges, inputs: specs, saved }: Node,
+  params: P,
+  { apply, applyInto }: Caller,
+): VjpContext<P, I> {
+  const inputs: Tensor[] = [], outputs: Tensor[] = [];
+  let next = 0;
+  for (const i of op.saves?.inputs ?? []) if (i < specs.length) inputs[i] = saved[next++];
+  for (const i of op.saves?.outputs ?? []) outputs[i] = saved[next++];
+  return {
+    inputs: inputs as unknown as I,
+    outputs,
+    specs: specs as never,
+    params,
+    needs: edges.map((edge) => edge !== null) as never,
+    into: (i) => {
+      const leaf = edges[i]?.leaf;
+      return leaf && !leaf.disposed ? leaf.grad : null;
+    },
+    apply,
+    applyInto,
+  };
 }
 
 /** A handle of one of the node's outputs was disposed, or a later node let go of it. */
 export function release(node: Node): void {
-  const stack = [node];
+  if (--node.uses > 0 || node.freed) return;
+  const stack: Node[] = [];
+  free(node, stack);
   for (let next = stack.pop(); next; next = stack.pop()) {
     if (--next.uses === 0 && !next.freed) free(next, stack);
   }
@@ -178,7 +215,7 @@ function free(node: Node, stack: Node[]): void {
 }
 
 /** Add to the gradient of every leaf that `root` was computed from; `seed` is the gradient of `root`. Frees the tape as it goes. */
-export function backward(root: Node, index: number, seed: Tensor, caller: Caller): void {
+export function backward(root: Node, index: number, seed: Tensor): void {
   const order = reachable(root);
   for (const node of order) node.uses++;
   root.gradients[index] = seed.alias();
@@ -186,7 +223,7 @@ export function backward(root: Node, index: number, seed: Tensor, caller: Caller
   try {
     withRecording(false, () => {
       for (const node of order) {
-        stepBack(node, caller);
+        stepBack(node);
         finish(node);
         done++;
       }
@@ -216,39 +253,35 @@ function reachable(root: Node): Node[] {
 }
 
 /** Send the gradients of `node` on to its inputs. */
-function stepBack(node: Node, caller: Caller): void {
+function stepBack(node: Node): void {
   if (node.gradients.every((g) => g === null)) return;
   scope(() => {
-    const gradients = node.rule(node.gradients);
+    const gradients = node.rule(node.gradients, node);
     node.edges.forEach((edge, i) => {
       const gradient = gradients[i];
-      if (edge && gradient) send(edge, gradient, node.inputs[i], node.name, caller);
+      if (edge && gradient) send(edge, gradient, node.inputs[i], node.name);
     });
   });
 }
 
-function send(edge: Edge, gradient: Tensor, to: TensorSpec, from: string, caller: Caller): void {
+function send(edge: Edge, gradient: Tensor, to: TensorSpec, from: string): void {
   // A broadcast input gets the sum over the places it was repeated to.
   const fitting = sameShape(gradient.shape, to.shape) ? gradient : gradient.sumTo(to.shape);
   if (edge.leaf) {
     if (fitting !== edge.leaf.grad) edge.leaf.addGrad(fitting);
     return;
   }
-  const node = edge.node!, before = node.gradients[edge.index];
-  if (before === null) {
-    node.gradients[edge.index] = fitting.alias();
-    return;
-  }
-  if (before.dtype !== fitting.dtype) {
+  if (fitting.dtype !== to.dtype) {
     throw new GradError(
-      `${from}: its gradient is ${fitting.dtype} where another is ${before.dtype}, for ${
+      `${from}: its gradient is ${fitting.dtype}, the input ${
         formatShape(to.shape)
-      }. ` +
+      } ${to.dtype}. ` +
         `A gradient rule must return the input's element type.`,
     );
   }
-  node.gradients[edge.index] = before.add(fitting).alias();
-  before[Symbol.dispose]();
+  const { gradients } = edge.node!, before = gradients[edge.index];
+  gradients[edge.index] = before ? before.add(fitting).keep() : fitting.alias();
+  before?.[Symbol.dispose]();
 }
 
 /** Drop the pass's hold on `node`, its gradients, and what it saved. */

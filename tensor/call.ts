@@ -4,9 +4,9 @@
  * @module
  */
 import type { Backend } from "./backend/backend.ts";
-import { bytesOf } from "./dtype.ts";
+import { bytesOf, type DType } from "./dtype.ts";
 import { DeviceError, DisposedError, DTypeError, ShapeError } from "./errors.ts";
-import { formatShape, isContiguous, sameShape, sizeOf } from "./layout.ts";
+import { formatShape, isContiguous, sameShape, type Shape, sizeOf } from "./layout.ts";
 import type { AnyOp, TensorSpec } from "./op.ts";
 import type { Storage } from "./storage.ts";
 import type { Tensor } from "./tensor.ts";
@@ -30,7 +30,7 @@ export function checkInputs(op: string, inputs: readonly Tensor[]): void {
 }
 
 /** Memory for a tensor of this shape and type, contents undefined. */
-export function allocate(backend: Backend, { shape, dtype }: TensorSpec): Storage {
+export function allocate(backend: Backend, shape: Shape, dtype: DType): Storage {
   return backend.allocate(sizeOf(shape) * bytesOf(dtype));
 }
 
@@ -60,10 +60,21 @@ export function checkOutputs(
   });
 }
 
-/** Whether `op` can write `outputs` where they lie: all but copies need them contiguous. */
-export function checkContiguous(op: AnyOp, outputs: readonly Tensor[]): void {
-  if (op.name === "copy" || outputs.every(isContiguous)) return;
-  throw new ShapeError(
-    `${op.name}: an output is not contiguous. Write to a contiguous tensor and assign() it.`,
-  );
+/** Throw unless `op` can write `outputs` where they lie: each element once, and in row-major order but for copies. */
+export function checkWritable(op: AnyOp, outputs: readonly Tensor[]): void {
+  for (const out of outputs) {
+    if (isContiguous(out)) continue;
+    if (out.shape.some((size, axis) => size > 1 && out.strides[axis] === 0)) {
+      throw new ShapeError(
+        `${op.name}: elements of ${
+          formatShape(out.shape)
+        } share memory, it was expanded. Write to a copy: clone().`,
+      );
+    }
+    if (op.name !== "copy") {
+      throw new ShapeError(
+        `${op.name}: an output is not contiguous. Write to a contiguous tensor and assign() it.`,
+      );
+    }
+  }
 }

@@ -3,18 +3,22 @@
  *
  * @module
  */
-import { attach, isRecording, noGrad, withRecording } from "./autograd.ts";
+import { attach, isRecording, type Node, tapePosition, withRecording } from "./autograd.ts";
 import { GradError } from "./errors.ts";
-import { formatShape } from "./layout.ts";
+import { formatShape, sameShape } from "./layout.ts";
+import { scope } from "./scope.ts";
 import type { Tensor } from "./tensor.ts";
+
+/** What is run twice. */
+type Body<I extends readonly Tensor[]> = (...inputs: I) => Tensor;
 
 /**
  * Run `body` on `inputs` and keep nothing of what it computes on the way; `backward()` runs it again. Leaves that it uses,
  * such as parameters, get their gradients as ever. `body` must compute the same both times: random numbers are keyed, so
  * dropout is fine.
  *
- * @param body From the inputs to one tensor; it must use no other tensor that was computed from leaves.
- * @throws {GradError} When `body` returns one of its inputs.
+ * Throws GradError when `body` uses a tensor that was computed from leaves and is not among `inputs`, or when
+ * `backward()` finds that it computes something else the second time.
  *
  * @example
  * ```ts
@@ -24,21 +28,77 @@ import type { Tensor } from "./tensor.ts";
  * console.assert(Math.abs(weight.grad!.data()[0] - 2 * Math.E) < 1e-5);
  * ```
  */
-export function checkpoint<I extends readonly Tensor[]>(body: (...inputs: I) => Tensor, ...inputs: I): Tensor {
+export function checkpoint<I extends readonly Tensor[]>(body: Body<I>, ...inputs: I): Tensor {
   if (!isRecording()) return body(...inputs);
-  const output = noGrad(() => body(...inputs));
-  if (inputs.includes(output)) {
-    throw new GradError(`checkpoint: body returns its input ${formatShape(output.shape)} unchanged. Call it without.`);
-  }
+  const needs = inputs.map((x) => x.requiresGrad);
+  // Recorded, only to learn whether a gradient is wanted: the record is gone when the scope ends.
+  const { output, recorded } = scope(() => {
+    const result = record(body, inputs, needs, () => {});
+    return { output: result.detach(), recorded: result.requiresGrad };
+  });
+  if (!recorded) return output;
+  const { shape, dtype } = output;
   const saved = inputs.map((x) => x.alias());
   attach("checkpoint", inputs, [output], saved, ([gradient]) => {
-    const copies = inputs.map((x, i) => {
-      const copy = saved[i].detach();
-      return x.requiresGrad ? copy.requireGrad() : copy;
-    }) as unknown as I;
-    withRecording(true, () => body(...copies).backward(gradient!));
-    // Gradients of leaves are f32; those of computed tensors have their type.
-    return copies.map((copy, i) => copy.grad?.to(inputs[i].dtype) ?? null);
+    const gradients: (Tensor | null)[] = inputs.map(() => null);
+    try {
+      const result = withRecording(
+        true,
+        () => scope(() => record(body, saved, needs, (g, i) => gradients[i] = g)),
+      );
+      if (!sameShape(result.shape, shape) || result.dtype !== dtype) {
+        throw new GradError(
+          `checkpoint: body made ${formatShape(shape)} ${dtype}, and ${
+            formatShape(result.shape)
+          } ${result.dtype} when it ran again. It must compute the same both times.`,
+        );
+      }
+      if (result.requiresGrad) result.backward(gradient!);
+      return gradients.map((g) => g?.detach() ?? null);
+    } finally {
+      for (const g of gradients) g?.[Symbol.dispose]();
+    }
   });
   return output;
+}
+
+/** Run `body` on stand-ins for `inputs`; `arrive` is handed the gradients of those, to own. */
+function record<I extends readonly Tensor[]>(
+  body: Body<I>,
+  inputs: readonly Tensor[],
+  needs: readonly boolean[],
+  arrive: (gradient: Tensor, input: number) => void,
+): Tensor {
+  const start = tapePosition();
+  const standIns = inputs.map((x, i) => {
+    const standIn = x.detach();
+    if (needs[i]) {
+      attach("checkpoint", [], [standIn], [], ([g]) => {
+        arrive(g!.alias(), i);
+        return [];
+      });
+    }
+    return standIn;
+  });
+  const result = body(...standIns as unknown as I);
+  if (result.node) checkClosed(result.node, start);
+  return result;
+}
+
+/** Throw unless everything recorded that `root` goes back to is at `start` of the tape or later. */
+function checkClosed(root: Node, start: number): void {
+  const seen = new Set([root]);
+  for (const node of seen) { // visits what is added on the way, too
+    node.edges.forEach((edge, i) => {
+      if (!edge?.node) return;
+      if (edge.node.id < start) {
+        throw new GradError(
+          `checkpoint: body uses ${
+            formatShape(node.inputs[i].shape)
+          }, computed by ${edge.node.name}, which it was not given. Pass it as an input.`,
+        );
+      }
+      seen.add(edge.node);
+    });
+  }
 }

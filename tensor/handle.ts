@@ -9,11 +9,11 @@ import { DisposedError, DTypeError, GradError, ShapeError } from "./errors.ts";
 import { format } from "./format.ts";
 import { formatShape, type Shape, sizeOf } from "./layout.ts";
 import type { View } from "./op.ts";
-import { track, type Tracked } from "./scope.ts";
+import { track, Tracked } from "./scope.ts";
 import type { Storage } from "./storage.ts";
 
 /** A view of memory with a lifetime. Dispose it, or make it inside a `scope()`. */
-export abstract class Handle implements View, Tracked, Disposable {
+export abstract class Handle extends Tracked implements View, Disposable {
   #disposed = false;
   #owned: boolean;
   #node: Node | null = null;
@@ -34,6 +34,7 @@ export abstract class Handle implements View, Tracked, Disposable {
     readonly dtype: DType,
     owned = false,
   ) {
+    super();
     this.#owned = owned;
     if (!owned) track(this);
   }
@@ -90,6 +91,7 @@ export abstract class Handle implements View, Tracked, Disposable {
    * Throws DTypeError for integer types, GradError when it was computed from tensors that require gradients.
    */
   requireGrad(on = true): this {
+    this.checkAlive("requireGrad");
     if (on && !isFloating(this.dtype)) {
       throw new DTypeError(
         `requireGrad: ${this.dtype} has no gradients, ${formatShape(this.shape)}. Use f32 or bf16.`,
@@ -108,6 +110,7 @@ export abstract class Handle implements View, Tracked, Disposable {
 
   /** Take it out of every scope: it lives until it is disposed. */
   keep(): this {
+    this.checkAlive("keep");
     this.#owned = true;
     return this;
   }
@@ -150,7 +153,7 @@ export abstract class Handle implements View, Tracked, Disposable {
   }
 
   /** Shape, type and elements; long axes are shortened. */
-  toString(): string {
+  override toString(): string {
     const head = `Tensor ${formatShape(this.shape)} ${this.dtype}${
       this.device === "cpu" ? "" : ` ${this.device}`
     }`;

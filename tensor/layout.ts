@@ -123,7 +123,7 @@ export function expandLayout(op: string, layout: Layout, shape: Shape): Layout {
       }. Only axes of size 1 can repeat.`,
     );
   }
-  return { shape, strides: broadcastStrides(layout, shape), offset: layout.offset };
+  return { shape: [...shape], strides: broadcastStrides(layout, shape), offset: layout.offset };
 }
 
 /** Reorder the axes. */
@@ -176,7 +176,7 @@ export function inferShape(op: string, from: Shape, to: Shape): Shape {
   const size = sizeOf(from);
   const open = to.indexOf(-1);
   const known = to.reduce((product, n) => n === -1 ? product : product * n, 1);
-  const shape = open >= 0 && known > 0 ? to.with(open, size / known) : to;
+  const shape = open >= 0 && known > 0 ? to.with(open, size / known) : [...to];
   if (sizeOf(shape) !== size || shape.some((n) => !Number.isInteger(n) || n < 0)) {
     throw new ShapeError(
       `${op}: ${formatShape(from)} does not fit ${

@@ -12,6 +12,7 @@
  * @module
  */
 export * from "./autograd.ts";
+export { checkpoint } from "./checkpoint.ts";
 export { device, type DeviceName } from "./device.ts";
 export * from "./dtype.ts";
 export * from "./errors.ts";
@@ -23,6 +24,7 @@ export type { NormalOptions, RandomOptions } from "./ops/random.ts";
 export type { RopeOptions, RopeStyle } from "./ops/rope.ts";
 export * from "./random.ts";
 export * from "./rope_table.ts";
+export * from "./safetensors.ts";
 export { scope, type Tracked } from "./scope.ts";
 export * from "./sequences.ts";
 export { Storage } from "./storage.ts";

@@ -3,16 +3,18 @@
  *
  * @module
  */
-import { attach, backward, type Caller, isRecording, record } from "./autograd.ts";
-import { allocate, checkContiguous, checkInputs, checkOutputs } from "./call.ts";
+import { attach, backward, type Caller, isRecording, noGrad, record } from "./autograd.ts";
+import type { Backend } from "./backend/backend.ts";
+import { allocate, checkInputs, checkOutputs, checkWritable } from "./call.ts";
 import { device, type DeviceName } from "./device.ts";
 import { bytesOf, type DType, encode, type NumberArray } from "./dtype.ts";
-import { GradError, ShapeError } from "./errors.ts";
+import { DTypeError, GradError, IndexError, ShapeError } from "./errors.ts";
 import { Handle } from "./handle.ts";
 import {
   broadcastShapes,
   checkShape,
   contiguousStrides,
+  expandLayout,
   formatShape,
   inferShape,
   isContiguous,
@@ -26,10 +28,11 @@ import type { Op, ViewOp } from "./op.ts";
 import * as ops from "./ops/mod.ts";
 import type { Pointwise } from "./ops/pointwise.ts";
 import type { AttentionOptions } from "./ops/attention.ts";
+import type { LayerNormOptions } from "./ops/layer_norm.ts";
 import type { NormalOptions, RandomOptions } from "./ops/random.ts";
 import type { RopeInputs, RopeOptions } from "./ops/rope.ts";
-import type { LayerNormOptions } from "./ops/layer_norm.ts";
 import type { RandomKey } from "./random.ts";
+import { scope } from "./scope.ts";
 
 /** Where a tensor is made, and of what type. */
 export interface TensorOptions {
@@ -63,13 +66,7 @@ export class Tensor extends Handle {
   /** Memory with undefined contents. */
   static empty(shape: Shape, { dtype = "f32", device: name = "cpu" }: TensorOptions = {}): Tensor {
     checkShape("empty", shape);
-    return new Tensor(
-      allocate(device(name), { shape, dtype }),
-      shape,
-      contiguousStrides(shape),
-      0,
-      dtype,
-    );
+    return make(device(name), [...shape], dtype);
   }
 
   /** Every element is `value`. */
@@ -150,10 +147,18 @@ export class Tensor extends Handle {
 
   override readBytes(target: Uint8Array): void {
     this.checkAlive("readBytes");
+    const needed = this.size * bytesOf(this.dtype);
+    if (target.length !== needed) {
+      throw new ShapeError(
+        `readBytes: ${target.length} bytes are not those of ${
+          formatShape(this.shape)
+        } ${this.dtype} (${needed}). Pass as many.`,
+      );
+    }
     if (isContiguous(this)) {
       return this.storage.backend.read(this.storage, this.offset * bytesOf(this.dtype), target);
     }
-    using packed = this.detach().contiguous();
+    using packed = noGrad(() => this.clone());
     packed.readBytes(target);
   }
 
@@ -161,17 +166,20 @@ export class Tensor extends Handle {
 
   /** The gradient that `backward()` summed up, f32; null before there is one. It belongs to this tensor. */
   get grad(): Tensor | null {
-    return this.#grad;
+    return this.#grad?.disposed ? null : this.#grad;
   }
 
-  /** Sum gradients up in `grad` from now on, f32 of this shape; it is disposed with this tensor. */
+  /** Sum gradients up in `grad` from now on, contiguous f32 of this shape; it is disposed with this tensor. */
   set grad(grad: Tensor | null) {
-    if (grad && (!sameShape(grad.shape, this.shape) || grad.dtype !== "f32")) {
+    checkInputs("grad", grad ? [this, grad] : [this]);
+    const fits = grad === null ||
+      (sameShape(grad.shape, this.shape) && grad.dtype === "f32" && isContiguous(grad));
+    if (!fits) {
       throw new GradError(
         `grad: ${formatShape(grad.shape)} ${grad.dtype} cannot hold the gradient of ${
           formatShape(this.shape)
         }. ` +
-          `Pass f32 of that shape.`,
+          `Pass contiguous f32 of that shape.`,
       );
     }
     if (this.#grad && this.#grad !== grad) this.#grad[Symbol.dispose]();
@@ -181,13 +189,14 @@ export class Tensor extends Handle {
   /** Add `gradient` to `grad`. */
   addGrad(gradient: Tensor): void {
     if (this.disposed) return;
-    if (this.#grad) {
-      callInto(ops.copy, [gradient], [this.#grad], { dtype: "f32", accumulate: true });
-    } else this.#grad = call(ops.copy, [gradient.detach()], { dtype: "f32" })[0].keep();
+    const { grad } = this;
+    if (grad) callInto(ops.copy, [gradient], [grad], { dtype: "f32", accumulate: true });
+    else this.#grad = noGrad(() => call(ops.copy, [gradient], { dtype: "f32" }))[0].keep();
   }
 
   /** Another handle of the same memory that no scope owns and no gradient flows to. */
   alias(): Tensor {
+    this.checkAlive("alias");
     return new Tensor(
       this.storage.retain(),
       this.shape,
@@ -232,9 +241,14 @@ export class Tensor extends Handle {
         }. Pass the same shape.`,
       );
     }
+    if (seed && seed.dtype !== this.dtype) {
+      throw new DTypeError(
+        `backward: the seed is ${seed.dtype}, the tensor ${this.dtype}. Cast it: seed.to("${this.dtype}").`,
+      );
+    }
     const start = seed?.alias() ?? Tensor.full(this.shape, 1, { dtype: this.dtype }).keep();
     try {
-      if (this.node) backward(this.node, this.outputIndex, start, caller);
+      if (this.node) backward(this.node, this.outputIndex, start);
       else this.addGrad(start);
     } finally {
       start[Symbol.dispose]();
@@ -242,6 +256,7 @@ export class Tensor extends Handle {
   }
 
   override [Symbol.dispose](): void {
+    if (this.disposed) return;
     super[Symbol.dispose]();
     this.#grad?.[Symbol.dispose]();
   }
@@ -251,31 +266,35 @@ export class Tensor extends Handle {
   /** Set every element to `value`. Returns this tensor. */
   fill(value: number): this {
     if (isContiguous(this)) callInto(ops.fill, [this], [this], { value });
-    else {callInto(ops.copy, [Tensor.full([], value, { dtype: this.dtype }).expand(this.shape)], [
-        this,
-      ], {});}
+    else scope(() => void this.assign(this.newZeros([]).fill(value)));
     return this;
   }
 
-  /** Copy the elements of `other`, which broadcast and are cast. Returns this tensor. */
+  /**
+   * Copy the elements of `other`, which broadcast and are cast. Returns this tensor. Throws ShapeError when they do not
+   * fit, or this is an expanded view, whose elements share memory.
+   */
   assign(other: Tensor): this {
-    const source = other.detach();
-    const fitting = source.expand(this.shape);
-    callInto(ops.copy, [fitting], [this], { dtype: this.dtype });
-    fitting[Symbol.dispose]();
-    source[Symbol.dispose]();
+    checkInputs("assign", [this, other]);
+    expandLayout("assign", other, this.shape);
+    scope(() => {
+      const source = other.detach();
+      // Memory that overlaps would be read after it was written.
+      const apart = other.storage === this.storage ? source.clone() : source;
+      callInto(ops.copy, [apart.expand(this.shape)], [this], { dtype: this.dtype });
+    });
     return this;
+  }
+
+  /** Memory for another shape, of this type and on this device; contents undefined. */
+  newEmpty(shape: Shape): Tensor {
+    checkShape("newEmpty", shape);
+    return make(this.storage.backend, [...shape], this.dtype);
   }
 
   /** Zeros of another shape, of this type and on this device. */
   newZeros(shape: Shape): Tensor {
-    return new Tensor(
-      allocate(this.storage.backend, { shape, dtype: this.dtype }),
-      shape,
-      contiguousStrides(shape),
-      0,
-      this.dtype,
-    ).fill(0);
+    return this.newEmpty(shape).fill(0);
   }
 
   // --- Views: no copy ---
@@ -283,14 +302,14 @@ export class Tensor extends Handle {
   /** The same elements in another shape; one size may be -1. Copies only where the strides do not allow a view. */
   reshape(shape: Shape): Tensor {
     const whole = inferShape("reshape", this.shape, shape);
-    return view(ops.reshape, reshapeLayout(this, whole) ? this : this.contiguous(), {
-      shape: whole,
-    });
+    if (reshapeLayout(this, whole)) return view(ops.reshape, this, { shape: whole });
+    using packed = this.clone();
+    return view(ops.reshape, packed, { shape: whole });
   }
 
   /** Reorder the axes. */
   permute(axes: readonly number[]): Tensor {
-    return view(ops.permute, this, { axes });
+    return view(ops.permute, this, { axes: [...axes] });
   }
 
   /** Swap two axes. */
@@ -311,11 +330,21 @@ export class Tensor extends Handle {
     return view(ops.slice, this, { axis: at, start, end: end ?? this.shape[at], step });
   }
 
-  /** Element `index` of an axis, which is dropped. Negative indices count from the back. */
+  /**
+   * Element `index` of an axis, which is dropped. Negative indices count from the back. Throws IndexError when there is
+   * no such element.
+   */
   select(axis: number, index: number): Tensor {
-    const at = resolveAxis("select", axis, this.rank),
-      start = index < 0 ? index + this.shape[at] : index;
-    return this.slice(at, start, start + 1).squeeze(at);
+    const at = resolveAxis("select", axis, this.rank), size = this.shape[at];
+    if (!Number.isInteger(index) || index < -size || index >= size) {
+      throw new IndexError(
+        `select: no element ${index} along axis ${at} of ${formatShape(this.shape)} (${size}). ` +
+          `Use -${size} to ${size - 1}.`,
+      );
+    }
+    const start = index < 0 ? index + size : index;
+    using element = this.slice(at, start, start + 1);
+    return element.squeeze(at);
   }
 
   /** Repeat axes of size 1, and missing leading ones, up to `shape`. */
@@ -505,7 +534,7 @@ export class Tensor extends Handle {
   /** Matrix product over the last two axes; the axes before them broadcast. [..., m, k] @ [..., k, n] → [..., m, n]. */
   matmul(other: Tensor): Tensor {
     if (this.rank === 2 && other.rank === 2) return call(ops.matmul, [this, other], {})[0];
-    return batchedMatmul(this, other);
+    return scope(() => batchedMatmul(this, other));
   }
 
   /** x·Wᵀ for a weight [out, in]: [..., in] → [..., out]. */
@@ -534,6 +563,20 @@ export class Tensor extends Handle {
   }
 
   /**
+   * Each row along the last axis with mean 0 and variance 1, times a weight, plus a bias: (x − mean) · weight /
+   * √(variance + eps) + bias, of Ba, Kiros & Hinton, 2016. [..., dim], [dim], [dim] → [..., dim]. Statistics are f32.
+   * Throws ShapeError or DTypeError when weight or bias do not fit.
+   */
+  layerNorm(
+    weight: Tensor,
+    bias: Tensor,
+    eps = 1e-5,
+    { onePlus = false }: LayerNormOptions = {},
+  ): Tensor {
+    return keepFirst(1, call(ops.layerNorm, [this, weight, bias], { eps, onePlus }))[0];
+  }
+
+  /**
    * softmax(scale · q·kᵀ + mask)·v for each head, this tensor being q. Heads of k and v are shared by as many consecutive
    * heads of q. [batch, time, heads, headDim], two of [batch, keys, kvHeads, headDim] → [batch, time, heads, headDim];
    * all without the batch axis for packed tokens. Slices of a fused projection are read where they lie.
@@ -557,20 +600,6 @@ export class Tensor extends Handle {
   rope(table: Tensor, { style = "half", positions = 0 }: RopeOptions = {}): Tensor {
     const [inputs, offset]: [RopeInputs, number] = typeof positions === "number"
       ? [[this, table], positions]
-  /**
-   * Each row along the last axis with mean 0 and variance 1, times a weight, plus a bias: (x − mean) · weight /
-   * √(variance + eps) + bias, of Ba, Kiros & Hinton, 2016. [..., dim], [dim], [dim] → [..., dim]. Statistics are f32.
-   * Throws ShapeError or DTypeError when weight or bias do not fit.
-   */
-  layerNorm(
-    weight: Tensor,
-    bias: Tensor,
-    eps = 1e-5,
-    { onePlus = false }: LayerNormOptions = {},
-  ): Tensor {
-    return keepFirst(1, call(ops.layerNorm, [this, weight, bias], { eps, onePlus }))[0];
-  }
-
       : [[this, table, positions], 0];
     return call(ops.rope, inputs, { style, offset, inverse: false })[0];
   }
@@ -631,7 +660,9 @@ export class Tensor extends Handle {
   /** Cut an axis into at most `count` pieces of equal size, the last of which may be smaller: views, no copies. */
   chunk(count: number, axis = 0): Tensor[] {
     if (!Number.isInteger(count) || count < 1) {
-      throw new ShapeError(`chunk: ${count} is no number of pieces. Use a whole number of at least 1.`);
+      throw new ShapeError(
+        `chunk: ${count} is no number of pieces. Use a whole number of at least 1.`,
+      );
     }
     const n = this.shape[resolveAxis("chunk", axis, this.rank)], size = Math.ceil(n / count) || 1;
     const pieces = Math.max(1, Math.ceil(n / size));
@@ -644,7 +675,10 @@ export class Tensor extends Handle {
    * The elements along an axis in order, and their indices (i32). Stable: equal elements stay in order. NaN counts as
    * larger than any number.
    */
-  sort(axis = -1, { descending = false }: { readonly descending?: boolean } = {}): [Tensor, Tensor] {
+  sort(
+    axis = -1,
+    { descending = false }: { readonly descending?: boolean } = {},
+  ): [Tensor, Tensor] {
     const at = resolveAxis("sort", axis, this.rank);
     return call(ops.sort, [this], { axis: at, descending }) as [Tensor, Tensor];
   }
@@ -675,7 +709,7 @@ export class Tensor extends Handle {
   scatterAdd(axis: number, indices: Tensor, source: Tensor): Tensor {
     const at = resolveAxis("scatterAdd", axis, this.rank);
     const params = { axis: at, size: this.shape[at] };
-    return this.add(call(ops.scatterSum, [indices, source], params)[0].to(this.dtype));
+    return scope(() => this.add(call(ops.scatterSum, [indices, source], params)[0].to(this.dtype)));
   }
 
   /**
@@ -725,13 +759,15 @@ export class Tensor extends Handle {
    * equals, or the first NaN. The axis is dropped, or kept with size 1. Throws ShapeError when it is empty.
    */
   argmax(axis?: number, keep = false): Tensor {
-    if (axis === undefined) {
-      const index = this.detach().reshape([-1]).argmax(0);
-      return keep ? index.reshape(this.shape.map(() => 1)) : index;
-    }
-    const at = resolveAxis("argmax", axis, this.rank);
-    const index = call(ops.argmax, [this.detach()], { axis: at })[0];
-    return keep ? index.unsqueeze(at) : index;
+    return scope(() => {
+      if (axis === undefined) {
+        const index = this.reshape([-1]).argmax(0);
+        return keep ? index.reshape(this.shape.map(() => 1)) : index;
+      }
+      const at = resolveAxis("argmax", axis, this.rank);
+      const index = call(ops.argmax, [this], { axis: at })[0];
+      return keep ? index.unsqueeze(at) : index;
+    });
   }
 
   /** ln Σ eˣ along axes, all of them by default. Reduced axes are dropped, or kept with size 1. */
@@ -743,21 +779,6 @@ export class Tensor extends Handle {
       keep,
       (x, axis) => call(ops.logSumExp, [x], { axis })[0],
     );
-  }
-
-  /** eˣ / Σ eˣ along an axis. */
-  softmax(axis: number): Tensor {
-    return call(ops.softmax, [this], { axis: resolveAxis("softmax", axis, this.rank) })[0];
-  }
-
-  /** x − ln Σ eˣ along an axis: the logarithm of `softmax`. */
-  logSoftmax(axis: number): Tensor {
-    return call(ops.logSoftmax, [this], { axis: resolveAxis("logSoftmax", axis, this.rank) })[0];
-  }
-
-  /** ln Σ eˣ along axes, all of them by default. Reduced axes are dropped, or kept with size 1. */
-  logSumExp(axes?: Axes, keep = false): Tensor {
-    return reduce("logSumExp", this, axes, keep, (x, axis) => call(ops.logSumExp, [x], { axis })[0]);
   }
 
   /** eˣ / Σ eˣ along an axis. */
@@ -782,12 +803,21 @@ export class Tensor extends Handle {
     return finite.item() === 1;
   }
 
-  /** Sum over the places that a tensor of `shape` was broadcast to: the gradient of `expand`. */
+  /**
+   * Sum over the places that a tensor of `shape` was broadcast to: the gradient of `expand`. Throws ShapeError when
+   * `shape` does not broadcast to this one.
+   */
   sumTo(shape: Shape): Tensor {
+    if (!sameShape(broadcastShapes("sumTo", shape, this.shape), this.shape)) {
+      throw new ShapeError(
+        `sumTo: ${formatShape(shape)} does not broadcast to ${formatShape(this.shape)}. ` +
+          `Pass a shape with fewer axes, or sizes of 1.`,
+      );
+    }
     const missing = this.rank - shape.length;
     const axes = this.shape.map((_, axis) => axis)
       .filter((axis) => axis < missing || (shape[axis - missing] === 1 && this.shape[axis] !== 1));
-    return this.sum(axes).reshape(shape);
+    return scope(() => this.sum(axes).reshape(shape));
   }
 }
 
@@ -800,21 +830,28 @@ export function call<P, I extends readonly Tensor[]>(op: Op<P, I>, inputs: I, pa
   checkInputs(op.name, inputs);
   const specs = op.outputs(inputs as never, params);
   const { backend } = inputs[0].storage;
-  const outputs = new Array<Tensor>(specs.length);
-  for (let i = 0; i < specs.length; i++) {
-    const { shape, dtype } = specs[i];
-    outputs[i] = new Tensor(allocate(backend, specs[i]), shape, contiguousStrides(shape), 0, dtype);
-  }
+  const outputs: Tensor[] = [];
   try {
-    backend.run(op, inputs, outputs, params);
-    if (isRecording() && inputs.some((x) => x.requiresGrad)) {
-      record(op, inputs, outputs, params, caller);
+    for (let i = 0; i < specs.length; i++) {
+      outputs.push(make(backend, specs[i].shape, specs[i].dtype));
     }
+    backend.run(op, inputs, outputs, params);
+    if (isRecording() && anyRequiresGrad(inputs)) record(op, inputs, outputs, params, caller);
   } catch (error) {
     for (const output of outputs) output[Symbol.dispose]();
     throw error;
   }
   return outputs;
+}
+
+/** A tensor with undefined contents. Nobody else may hold `shape`. */
+function make(backend: Backend, shape: Shape, dtype: DType): Tensor {
+  return new Tensor(allocate(backend, shape, dtype), shape, contiguousStrides(shape), 0, dtype);
+}
+
+function anyRequiresGrad(tensors: readonly Tensor[]): boolean {
+  for (let i = 0; i < tensors.length; i++) if (tensors[i].requiresGrad) return true;
+  return false;
 }
 
 /** Run `op` on outputs that exist. Nothing is recorded. Throws as `call` does, and when an output does not fit. */
@@ -826,7 +863,7 @@ export function callInto<P, I extends readonly Tensor[]>(
 ): void {
   checkInputs(op.name, inputs);
   checkOutputs(op.name, outputs, op.outputs(inputs as never, params));
-  checkContiguous(op, outputs);
+  checkWritable(op, outputs);
   outputs[0].storage.backend.run(op, inputs, outputs, params);
 }
 
@@ -866,8 +903,8 @@ function batchedMatmul(a: Tensor, b: Tensor): Tensor {
   }
   const [m, k] = a.shape.slice(-2), [inner, n] = b.shape.slice(-2);
   if (b.rank === 2 && k === inner) {
-    return call(ops.matmul, [a.reshape([sizeOf(a.shape.slice(0, -1)), k]), b], {})[0]
-      .reshape([...a.shape.slice(0, -1), n]);
+    const rows = a.reshape([sizeOf(a.shape.slice(0, -1)), k]);
+    return call(ops.matmul, [rows, b], {})[0].reshape([...a.shape.slice(0, -1), n]);
   }
   const batch = broadcastShapes("matmul", a.shape.slice(0, -2), b.shape.slice(0, -2)),
     count = sizeOf(batch);
@@ -891,6 +928,15 @@ function reduce(
   const all = x.shape.map((_, axis) => axis);
   const wanted = axes === undefined ? all : typeof axes === "number" ? [axes] : axes;
   const chosen = new Set(wanted.map((axis) => resolveAxis(name, axis, x.rank)));
+  return scope(() => reduceAxes(x, chosen, keep, along));
+}
+
+function reduceAxes(
+  x: Tensor,
+  chosen: ReadonlySet<number>,
+  keep: boolean,
+  along: (x: Tensor, axis: number) => Tensor,
+): Tensor {
   let result = x;
   for (let end = x.rank; end > 0;) {
     let start = end - 1;
@@ -923,7 +969,7 @@ export function view<P>(op: ViewOp<P>, x: Tensor, params: P): Tensor {
 /** The shape of nested lists. */
 function shapeOf(values: Nested): Shape {
   if (typeof values === "number") return [];
-  if (ArrayBuffer.isView(values) || values.length === 0 || typeof values[0] === "number") {
+  if (ArrayBuffer.isView(values) || values.every((value) => typeof value === "number")) {
     return [values.length];
   }
   const parts = (values as readonly Nested[]).map(shapeOf);

@@ -34,6 +34,9 @@ const runtimeSymbols = {
   advise_huge_pages: { parameters: ["pointer", "usize"], result: "void" },
 } as const;
 
+/** The system ends a process that asks for more threads than it has. */
+const mostThreads = 256;
+
 type Runtime = Library<typeof runtimeSymbols>["symbols"];
 type Kernels = Record<string, NativeKernel | null>;
 
@@ -59,8 +62,10 @@ export class CpuKernels {
   }
 
   set threads(count: number) {
-    if (!Number.isInteger(count) || count < 1) {
-      throw new RangeError(`threads: a whole number of at least 1 is needed (${count}).`);
+    if (!Number.isInteger(count) || count < 1 || count > mostThreads) {
+      throw new RangeError(
+        `threads: a whole number from 1 to ${mostThreads} is needed (${count}).`,
+      );
     }
     this.#threads = count;
     this.#openRuntime()?.set_threads(count);

@@ -166,15 +166,23 @@ export class Pool {
     if (stats.reserved + size > stats.limit) this.trim();
     if (stats.reserved + size > stats.limit) size = bytes;
     if (stats.reserved + size > stats.limit) throw this.#outOfMemory(bytes);
-    let segment: Segment;
-    try {
-      segment = this.#source.allocate(size);
-    } catch (cause) {
-      this.trim();
-      throw this.#outOfMemory(bytes, cause);
-    }
+    const segment = this.#allocate(size, bytes);
     stats.reserved += segment.bytes;
     return { segment, offset: 0, bytes: segment.bytes, free: true, previous: null, next: null };
+  }
+
+  /** A segment of `size` bytes; where the system refuses, one of only `bytes` after cached memory is given back. */
+  #allocate(size: number, bytes: number): Segment {
+    try {
+      return this.#source.allocate(size);
+    } catch {
+      this.trim();
+    }
+    try {
+      return this.#source.allocate(bytes);
+    } catch (cause) {
+      throw this.#outOfMemory(bytes, cause);
+    }
   }
 
   #release(segment: Segment): number {

@@ -4,7 +4,7 @@
 
 #if defined(REAL_F32)
 
-enum { F32, BF16, F16, F64, I32, I8, U8 };
+enum { F32, BF16, F16, I32 = 4, I8, U8 };
 
 #define FILL(T, value)                                                                                                \
   {                                                                                                                   \
@@ -21,7 +21,6 @@ KERNEL(fill) {
     case F32: FILL(float, value)
     case BF16: FILL(bf16, bf16_of_f32(value))
     case F16: FILL(_Float16, value)
-    case F64: FILL(double, value)
     case I32: FILL(int32_t, INTEGER(4))
     case I8: FILL(int8_t, INTEGER(4))
     default: FILL(uint8_t, INTEGER(4))

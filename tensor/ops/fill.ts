@@ -17,13 +17,16 @@ export const fill: Unary<{ readonly value: number }> = {
     source: new URL("./fill.c", import.meta.url),
     entry: "fill",
     strided: true,
-    dtype: ([x]) => x.dtype === "e4m3" ? "e4m3" : "f32", // one kernel for all types that C knows
+    // One kernel for all types but those that C does not know, or that its f32 value is too coarse for.
+    dtype: ([x]) => x.dtype === "e4m3" || x.dtype === "f64" ? x.dtype : "f32",
     arguments: (to, _, [out], { value }) => {
       to.address(addressOf(out)).integer(codeOf(out.dtype)).integer(sizeOf(out.shape)).float(value);
-      const whole = Math.trunc(value);
-      to.integer(Number.isSafeInteger(whole) ? whole : 0); // read for integer types only
+      to.integer(value | 0); // wraps around as typed arrays do
     },
   },
   vjp: () => [null],
-  samples: [{ shapes: [[5]], params: { value: 0.5 } }, { shapes: [[0]], params: { value: 1 } }],
+  samples: [
+    { shapes: [[5]], params: { value: 0.5 } },
+    { shapes: [[0]], params: { value: 1 } },
+  ],
 };
