@@ -46,18 +46,3 @@ static void amx_pack_across(const Attention *a, const real *even, const real *od
 static inline const real *key_row(const Stretch *s, Operand x, int64_t key) {
   return key < s->keys ? x.data + (s->firstKey + key) * x.token + s->kvHead * x.head : NULL;
 }
-
-// Keys [tile, tile + KEY_TILE) → pairs along headDim, [depth / 2, KEY_TILE].
-static void amx_pack_keys_along(const Attention *a, const Stretch *s, Operand x, int64_t tile, uint32_t *packed) {
-  for (int64_t j = 0; j < KEY_TILE; j += LANES) {
-    const real *rows[LANES];
-    for (int i = 0; i < LANES; i++) rows[i] = key_row(s, x, tile + j + i);
-    amx_pack_along(a, rows, packed + j, KEY_TILE);
-  }
-}
-
-// Keys [tile, tile + KEY_TILE) → pairs of keys, [KEY_TILE / 2, width].
-static void amx_pack_keys_across(const Attention *a, const Stretch *s, Operand x, int64_t tile, uint32_t *packed) {
-  for (int64_t j = 0; j < KEY_TILE; j += 2)
-    amx_pack_across(a, key_row(s, x, tile + j), key_row(s, x, tile + j + 1), packed + j / 2 * a->width);
-}

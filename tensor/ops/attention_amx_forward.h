@@ -2,7 +2,8 @@
 // factors of products that are summed in f32. Rows go through a key tile AMX_GROUP at a time: two tiles of rows, so that
 // the weights of the first have reached the cache, where tile loads look for them, when those of the second are done.
 //
-// A masked weight is 0 here and its value is multiplied all the same.
+// A masked weight is 0 and its value is multiplied all the same, which would hand a NaN to rows that do not see it. So a
+// block that ends with one is computed again with care: rows that see different keys then go one by one.
 #pragma once
 #include "attention_amx.h"
 #include "attention_softmax.h"
@@ -15,11 +16,30 @@ typedef struct {
   uint32_t *v;   // [KEY_TILE / 2, width] pairs of keys
   float *scores; // [AMX_GROUP, KEY_TILE]
   bf16 *p;       // [AMX_GROUP, KEY_TILE]
+  uint32_t *visible; // [KEY_TILE / 2, width]: v without the keys that a row does not see
+  float *o;      // [AMX_GROUP, width]
+  int careful;
 } AmxTiles;
 
 static size_t amx_tiles_bytes(const Attention *a) {
   const int64_t depth = amx_depth(a);
-  return (size_t)(2 * ROW_BLOCK * depth + 2 * depth * KEY_TILE + 2 * KEY_TILE * a->width + 6 * AMX_GROUP * KEY_TILE);
+  return (size_t)(2 * ROW_BLOCK * depth + 2 * depth * KEY_TILE + (4 * KEY_TILE + 4 * AMX_GROUP) * a->width +
+                  6 * AMX_GROUP * KEY_TILE);
+}
+
+// Keys [tile, tile + KEY_TILE) → pairs along headDim, [depth / 2, KEY_TILE].
+static void amx_pack_keys_along(const Attention *a, const Stretch *s, Operand x, int64_t tile, uint32_t *packed) {
+  for (int64_t j = 0; j < KEY_TILE; j += LANES) {
+    const real *rows[LANES];
+    for (int i = 0; i < LANES; i++) rows[i] = key_row(s, x, tile + j + i);
+    amx_pack_along(a, rows, packed + j, KEY_TILE);
+  }
+}
+
+// Keys [tile, tile + KEY_TILE) → pairs of keys, [KEY_TILE / 2, width].
+static void amx_pack_keys_across(const Attention *a, const Stretch *s, Operand x, int64_t tile, uint32_t *packed) {
+  for (int64_t j = 0; j < KEY_TILE; j += 2)
+    amx_pack_across(a, key_row(s, x, tile + j), key_row(s, x, tile + j + 1), packed + j / 2 * a->width);
 }
 
 // One row's weights as bf16; 0 outside of [from, to).
@@ -29,22 +49,57 @@ static void amx_narrow_weights(Range keys, const float *weights, bf16 *p) {
   for (int64_t j = first; j < last; j += LANES) amx_narrow(*(const vf *)(weights + j), p + j);
 }
 
+// o += p·V, for each row with zeros in place of the keys that it does not see.
+static void amx_add_visible_values(const Attention *a, const AmxTiles *t, int64_t rows, const Range *keys, float *o) {
+  for (int64_t r = 0; r < rows; r++) {
+    for (int64_t j = 0; j < KEY_TILE; j++) {
+      const uint32_t half = j % 2 ? 0xffff0000u : 0x0000ffffu, seen = j >= keys[r].from && j < keys[r].to ? half : 0;
+      uint32_t *pairs = t->visible + j / 2 * a->width;
+      for (int64_t d = 0; d < a->width; d++) pairs[d] = (pairs[d] & ~half) | (t->v[j / 2 * a->width + d] & seen);
+    }
+    memcpy(t->o, o, sizeof(float) * (size_t)(AMX_GROUP * a->width));
+    amx_multiply(AMX_GROUP, a->width, KEY_TILE, t->p, KEY_TILE, t->visible, a->width, t->o, a->width, 1);
+    memcpy(o + r * a->width, t->o + r * a->width, sizeof(float) * (size_t)a->width);
+  }
+}
+
 // Rows [row, row + rows) of the block against the packed tile.
 static void amx_attend_tile(const Attention *a, const AmxTiles *t, const Rows *block, int64_t row, int64_t rows,
                             int64_t tile) {
-  if (within_tile(block->visible[row], tile).from == KEY_TILE) return;
-  if (within_tile(block->visible[row + rows - 1], tile).to == 0) return;
+  Range keys[AMX_GROUP];
+  for (int64_t r = 0; r < rows; r++) keys[r] = within_tile(block->visible[row + r], tile);
+  if (keys[0].from == KEY_TILE || keys[rows - 1].to == 0) return;
   const float factor = a->scale * 1.44269504088896341f;
   const int64_t depth = amx_depth(a), whole = (rows + AMX_ROWS - 1) / AMX_ROWS * AMX_ROWS;
   amx_multiply(whole, KEY_TILE, depth, t->q + row * depth, depth, t->k, KEY_TILE, t->scores, KEY_TILE, 0);
   for (int64_t j = 0; j < rows * KEY_TILE; j += LANES) *(vf *)(t->scores + j) *= factor;
   for (int64_t r = 0; r < rows; r++) {
-    Range keys = within_tile(block->visible[row + r], tile);
-    if (keys.from < keys.to) softmax_row(a, block, row + r, keys, t->scores + r * KEY_TILE);
-    else keys = (Range){0, 0};
-    amx_narrow_weights(keys, t->scores + r * KEY_TILE, t->p + r * KEY_TILE);
+    if (keys[r].from < keys[r].to) softmax_row(a, block, row + r, keys[r], t->scores + r * KEY_TILE);
+    amx_narrow_weights(keys[r], t->scores + r * KEY_TILE, t->p + r * KEY_TILE);
   }
-  amx_multiply(whole, a->width, KEY_TILE, t->p, KEY_TILE, t->v, a->width, block->o + row * a->width, a->width, 1);
+  float *o = block->o + row * a->width;
+  if (t->careful) amx_add_visible_values(a, t, rows, keys, o);
+  else amx_multiply(whole, a->width, KEY_TILE, t->p, KEY_TILE, t->v, a->width, o, a->width, 1);
+}
+
+static Rows amx_attend_tiles(const Attention *a, const Stretch *s, const AmxTiles *t, int64_t blockStart, int64_t rows,
+                             float *memory) {
+  const Rows block = begin_rows(a, s, blockStart, rows, memory);
+  for (int64_t tile = block.visible[0].from / KEY_TILE * KEY_TILE; tile < block.visible[rows - 1].to;
+       tile += KEY_TILE) {
+    amx_pack_keys_along(a, s, a->k, tile, t->k);
+    amx_pack_keys_across(a, s, a->v, tile, t->v);
+    for (int64_t row = 0; row < rows; row += AMX_GROUP)
+      amx_attend_tile(a, t, &block, row, at_most(AMX_GROUP, rows - row), tile);
+  }
+  return block;
+}
+
+static int all_finite(const float *values, int64_t count) {
+  const uint32_t exponent = 0x7f800000;
+  int infinite = 0;
+  for (int64_t i = 0; i < count; i++) infinite |= (bits_of(values[i]) & exponent) == exponent;
+  return !infinite;
 }
 
 static void amx_attend_block(const Attention *a, const Stretch *s, int64_t blockStart, int64_t rows, float *scratch,
@@ -53,19 +108,19 @@ static void amx_attend_block(const Attention *a, const Stretch *s, int64_t block
   AmxTiles t = {.scores = scratch};
   t.k = (uint32_t *)(t.scores + AMX_GROUP * KEY_TILE);
   t.v = t.k + depth / 2 * KEY_TILE;
-  t.q = (bf16 *)(t.v + KEY_TILE / 2 * a->width);
+  t.visible = t.v + KEY_TILE / 2 * a->width;
+  t.o = (float *)(t.visible + KEY_TILE / 2 * a->width);
+  t.q = (bf16 *)(t.o + AMX_GROUP * a->width);
   t.p = t.q + ROW_BLOCK * depth;
-  const Rows block = begin_rows(a, s, blockStart, rows, (float *)(t.p + AMX_GROUP * KEY_TILE));
   for (int64_t r = 0; r < padded; r++)
     amx_pack_row(a, r < rows ? query_row(a, s, blockStart + r) : NULL, t.q + r * depth);
   memset(t.p, 0, sizeof(bf16) * AMX_GROUP * KEY_TILE);
+  float *memory = (float *)(t.p + AMX_GROUP * KEY_TILE);
   amx_configure();
-  for (int64_t tile = block.visible[0].from / KEY_TILE * KEY_TILE; tile < block.visible[rows - 1].to;
-       tile += KEY_TILE) {
-    amx_pack_keys_along(a, s, a->k, tile, t.k);
-    amx_pack_keys_across(a, s, a->v, tile, t.v);
-    for (int64_t row = 0; row < rows; row += AMX_GROUP)
-      amx_attend_tile(a, &t, &block, row, at_most(AMX_GROUP, rows - row), tile);
+  Rows block = amx_attend_tiles(a, s, &t, blockStart, rows, memory);
+  if (!all_finite(block.o, rows * a->width)) {
+    t.careful = 1;
+    block = amx_attend_tiles(a, s, &t, blockStart, rows, memory);
   }
   _tile_release();
   finish_rows(a, s, &block, blockStart, rows, out, lse);

@@ -7,7 +7,11 @@
 // One thread owns all rows of a sequence under one kv head: for every key tile, in order, it walks over the blocks of
 // ROW_BLOCK rows that see the tile. So dK and dV of a tile stay in the cache, dQ is swept once per tile, and every sum
 // runs in the order of its rows or keys, whatever the threads and the other sequences do.
-#include "attention_tiles.h"
+#include "attention_gradients.h"
+#if defined(REAL_BF16) && defined(__AMX_BF16__) && defined(__AVX512BF16__) && defined(__linux__)
+#define HAS_AMX
+#include "attention_amx_backward.h"
+#endif
 
 enum { ROW_BLOCK = 48 };
 
@@ -26,12 +30,6 @@ typedef struct {
   float *p;          // [ROW_BLOCK, KEY_TILE]
   float *ds;         // [ROW_BLOCK, KEY_TILE]
 } Tiles;
-
-typedef struct {
-  const real *out, *dout;
-  const float *lse;
-  real *dq, *dk, *dv;
-} Gradients;
 
 static Tiles tiles_for(const Attention *a, int64_t rows) {
   const int64_t aligned = (rows + LANES - 1) / LANES * LANES;
@@ -54,25 +52,13 @@ static Tiles tiles_for(const Attention *a, int64_t rows) {
   return t;
 }
 
-// Σ x·y over [width].
-static float dot(int64_t width, const float *x, const float *y) {
-  vf products = {0};
-  for (int64_t d = 0; d < width; d += LANES) products += *(const vf *)(x + d) * *(const vf *)(y + d);
-  float sum = 0.0f;
-  for (int l = 0; l < LANES; l++) sum += products[l];
-  return sum;
-}
-
 static void begin_rows(const Attention *a, const Gradients *g, const Stretch *s, const Tiles *t, int64_t rows) {
   const float log2e = 1.44269504088896341f;
   for (int64_t r = 0; r < rows; r++) {
-    const int64_t index = query_index(a, s, r);
-    float *out = t->q + r * a->width; // for a moment
-    pack_row(a, g->out + index * a->headDim, 1.0f, out);
-    pack_row(a, g->dout + index * a->headDim, 1.0f, t->dout + r * a->width);
-    t->delta[r] = dot(a->width, out, t->dout + r * a->width);
-    t->lse[r] = g->lse[index] == -INFINITY ? INFINITY : g->lse[index] * log2e;
     pack_row(a, query_row(a, s, r), a->scale * log2e, t->q + r * a->width);
+    pack_row(a, dout_row(a, g, s, r), 1.0f, t->dout + r * a->width);
+    t->lse[r] = row_log2_sum(a, g, s, r);
+    t->delta[r] = row_delta(a, g, s, r);
   }
   memset(t->dq, 0, sizeof(float) * (size_t)(rows * a->width));
 }
@@ -122,11 +108,7 @@ static void differentiate_tile(const Attention *a, const Gradients *g, const Str
   memset(t->dv, 0, sizeof(float) * (size_t)(KEY_TILE * a->width));
   for (int64_t row = 0; row < rows; row += ROW_BLOCK)
     differentiate_block(a, s, t, row, at_most(ROW_BLOCK, rows - row), tile);
-  for (int64_t j = 0; j < at_most(KEY_TILE, s->keys - tile); j++) {
-    const int64_t index = ((s->firstKey + tile + j) * a->kvHeads + s->kvHead) * a->headDim;
-    for (int64_t d = 0; d < a->headDim; d++) store(g->dk + index + d, t->dk[j * a->width + d] * ln2);
-    for (int64_t d = 0; d < a->headDim; d++) store(g->dv + index + d, t->dv[j * a->width + d]);
-  }
+  store_keys(a, g, s, tile, t->dk, ln2, t->dv);
 }
 
 static int32_t differentiate_stretch(const Attention *a, const Gradients *g, const Stretch *s) {
@@ -135,10 +117,8 @@ static int32_t differentiate_stretch(const Attention *a, const Gradients *g, con
   if (!t.q) return OUT_OF_MEMORY;
   begin_rows(a, g, s, &t, rows);
   for (int64_t tile = 0; tile < s->keys; tile += KEY_TILE) differentiate_tile(a, g, s, &t, rows, tile);
-  for (int64_t r = 0; r < rows; r++) {
-    const int64_t index = query_index(a, s, r) * a->headDim;
-    for (int64_t d = 0; d < a->headDim; d++) store(g->dq + index + d, t.dq[r * a->width + d] * a->scale);
-  }
+  for (int64_t r = 0; r < rows; r++)
+    store_row(a, t.dq + r * a->width, a->scale, g->dq + query_index(a, s, r) * a->headDim);
   return OK;
 }
 
@@ -156,7 +136,11 @@ KERNEL(attention_backward) {
 #pragma omp parallel for schedule(dynamic, 1) if (attention_products(&a) > PARALLEL_WORK)
   for (int64_t item = 0; item < a.sequences * a.kvHeads; item++) {
     const Stretch s = stretch_of(&a, item / a.kvHeads, item % a.kvHeads);
-    if (differentiate_stretch(&a, &g, &s) != OK) {
+    int32_t (*differentiate)(const Attention *, const Gradients *, const Stretch *) = differentiate_stretch;
+#ifdef HAS_AMX
+    if (amx_granted()) differentiate = amx_differentiate_stretch;
+#endif
+    if (differentiate(&a, &g, &s) != OK) {
 #pragma omp atomic write
       status = OUT_OF_MEMORY;
     }
