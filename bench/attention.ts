@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { device, type DType, noGrad, scope, Tensor } from "../tensor/mod.ts";
+import { device, type DType, noGrad, RandomKey, scope, Tensor } from "../tensor/mod.ts";
 import type { Ceilings } from "./ceilings.ts";
 import type { PeerFigures } from "./peers/peer.ts";
 import { beside, type Row } from "./report.ts";
@@ -32,12 +32,13 @@ function seconds(
   gradient: boolean,
 ): number {
   const random = (count: number, seed: number): Tensor =>
-    scope(() => Tensor.normal([batch, time, count, headDim], { seed }).to(dtype)).requireGrad()
+    scope(() => Tensor.normal([batch, time, count, headDim], new RandomKey(seed)).to(dtype))
+      .requireGrad()
       .keep();
   using q = random(heads, 1);
   using k = random(kvHeads, 2);
   using v = random(kvHeads, 3);
-  using seed = scope(() => Tensor.normal(q.shape, { seed: 4 }).to(dtype)).keep();
+  using seed = scope(() => Tensor.normal(q.shape, new RandomKey(4)).to(dtype)).keep();
   const forward = (): Tensor => q.attention(k, v, { causal: true });
   return best(() => scope(() => gradient ? forward().backward(seed) : noGrad(forward)));
 }

@@ -4,8 +4,16 @@
  * @module
  */
 import { ParameterArena, type ParameterSlot } from "../nn/arena.ts";
-import { callInto, noGrad, ropeTable, scope, Tensor } from "../tensor/mod.ts";
-import { adamw } from "../tensor/ops/mod.ts";
+import {
+  adamw,
+  clipScale,
+  globalNorm,
+  noGrad,
+  RandomKey,
+  ropeTable,
+  scope,
+  Tensor,
+} from "../tensor/mod.ts";
 
 /** Sizes of a decoder. The head is tied to the embedding. */
 export interface LlamaShape {
@@ -47,7 +55,9 @@ export class Llama implements Disposable {
     }
     this.#arena = new ParameterArena(slots, dtype);
     scope(() =>
-      this.#arena.master.assign(Tensor.normal([this.#arena.master.size], { seed: 0 }).mul(0.02))
+      this.#arena.master.assign(
+        Tensor.normal(this.#arena.master.shape, new RandomKey(0), { std: 0.02 }),
+      )
     );
     noGrad(() =>
       slots.filter(({ name }) => name.endsWith("norm")).forEach(({ name }) =>
@@ -100,18 +110,19 @@ export class Llama implements Disposable {
       this.#arena.zeroGrad();
       const loss = this.loss(ids, targets);
       loss.backward();
-      const norm = gradient.globalNorm().item();
-      const outputs = [master, this.#m, this.#v, ...compute === master ? [] : [compute]];
-      callInto(adamw, [master, gradient, this.#m, this.#v], outputs, {
+      adamw({
+        master,
+        gradient,
+        m: this.#m,
+        v: this.#v,
+        ...compute === master ? {} : { copy: compute },
+      }, {
         lr: 1e-3,
-        beta1: 0.9,
         beta2: 0.95,
-        eps: 1e-8,
         weightDecay: 0.1,
         decayCount,
         step: ++this.#step,
-        gradScale: Math.min(1, 1 / norm),
-        copy: compute !== master,
+        gradScale: clipScale(globalNorm(gradient), 1),
       });
       return loss.item();
     });
