@@ -67,7 +67,8 @@ export const minimum: Pointwise = zip("minimum", {
 
 /** x to the power of y. */
 export const pow: Pointwise = zip("pow", {
-  js: Math.pow,
+  // As C has it, and not as JavaScript: 1 to any power is 1, and so is -1 to an infinite one.
+  js: (x, y) => x === 1 || (x === -1 && Math.abs(y) === Infinity) ? 1 : x ** y,
   c: "powf(x, y)",
   floating: true,
   draw: (input, uniform) => input === 0 ? positive(uniform) : 4 * uniform - 2,

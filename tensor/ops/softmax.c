@@ -58,19 +58,19 @@ static inline void softmax_row(const real *x, real *out, int64_t n, int kind) {
   float m = row_max(x, n);
   if (kind == LOG_SUM_EXP) m = finite_or_zero(m);
   const float s = row_sum_exp(x, m, n);
-  const float scale = 1 / s, shift = m + log_f32(s);
+  const float scale = 1 / s, log_s = log_f32(s);
   if (kind == SOFTMAX)
     for (int64_t i = 0; i < n; i++) store(out + i, exp_f32(load(x + i) - m) * scale);
   else if (kind == LOG_SOFTMAX)
-    for (int64_t i = 0; i < n; i++) store(out + i, load(x + i) - shift);
+    for (int64_t i = 0; i < n; i++) store(out + i, load(x + i) - m - log_s);
   else
-    store(out, shift);
+    store(out, m + log_s);
 }
 
 // --- Columns: x is [n, step], of which the first `columns` count ---
 
 static inline void softmax_columns(const real *x, real *out, int64_t n, int64_t step, int64_t columns, int kind) {
-  float m[WIDTH], s[WIDTH], shift[WIDTH];
+  float m[WIDTH], s[WIDTH], log_s[WIDTH];
   for (int64_t j = 0; j < columns; j++) m[j] = -INFINITY, s[j] = 0;
   for (int64_t i = 0; i < n; i++)
     for (int64_t j = 0; j < columns; j++) {
@@ -81,9 +81,9 @@ static inline void softmax_columns(const real *x, real *out, int64_t n, int64_t 
     for (int64_t j = 0; j < columns; j++) m[j] = finite_or_zero(m[j]);
   for (int64_t i = 0; i < n; i++)
     for (int64_t j = 0; j < columns; j++) s[j] += exp_f32(load(x + i * step + j) - m[j]);
-  for (int64_t j = 0; j < columns; j++) shift[j] = m[j] + log_f32(s[j]), s[j] = 1 / s[j];
+  for (int64_t j = 0; j < columns; j++) log_s[j] = log_f32(s[j]), s[j] = 1 / s[j];
   if (kind == LOG_SUM_EXP)
-    for (int64_t j = 0; j < columns; j++) store(out + j, shift[j]);
+    for (int64_t j = 0; j < columns; j++) store(out + j, m[j] + log_s[j]);
   else
     for (int64_t i = 0; i < n; i++) {
       const real *from = x + i * step;
@@ -93,7 +93,7 @@ static inline void softmax_columns(const real *x, real *out, int64_t n, int64_t 
         for (int64_t j = 0; j < columns; j++) store(to + j, exp_f32(load(from + j) - m[j]) * s[j]);
       else
 #pragma omp simd
-        for (int64_t j = 0; j < columns; j++) store(to + j, load(from + j) - shift[j]);
+        for (int64_t j = 0; j < columns; j++) store(to + j, load(from + j) - m[j] - log_s[j]);
     }
 }
 

@@ -43,12 +43,12 @@ function forEachRow(
   }
 }
 
-/** ln Σ e^x, computed as m + ln Σ e^(x − m) with m the largest x, so that nothing overflows. */
-function logSumExpOf({ data }: NumberTensor, row: readonly number[]): number {
-  const largest = row.reduce((m, i) => Math.max(m, data[i]), -Infinity);
-  const shift = Number.isFinite(largest) ? largest : 0;
-  return shift + Math.log(row.reduce((sum, i) => sum + Math.exp(data[i] - shift), 0));
-}
+const largestOf = ({ data }: NumberTensor, row: readonly number[]): number =>
+  row.reduce((largest, i) => Math.max(largest, data[i]), -Infinity);
+
+/** Σ e^(x − shift). With the largest x as the shift nothing overflows. */
+const sumExp = ({ data }: NumberTensor, row: readonly number[], shift: number): number =>
+  row.reduce((sum, i) => sum + Math.exp(data[i] - shift), 0);
 
 const cases: readonly [Shape, number][] = [
   [[5], 0],
@@ -87,8 +87,7 @@ export const softmax: Unary<AxisParams> = {
   },
   reference: ([x], [out], { axis }) =>
     forEachRow(x.shape, axis, (row) => {
-      const largest = row.reduce((m, i) => Math.max(m, x.data[i]), -Infinity);
-      const total = row.reduce((sum, i) => sum + Math.exp(x.data[i] - largest), 0);
+      const largest = largestOf(x, row), total = sumExp(x, row, largest);
       for (const i of row) out.data[i] = Math.exp(x.data[i] - largest) / total;
     }),
   kernel: kernel("softmax"),
@@ -120,8 +119,8 @@ export const logSoftmax: Unary<AxisParams> = {
   },
   reference: ([x], [out], { axis }) =>
     forEachRow(x.shape, axis, (row) => {
-      const total = logSumExpOf(x, row);
-      for (const i of row) out.data[i] = x.data[i] - total;
+      const largest = largestOf(x, row), total = Math.log(sumExp(x, row, largest));
+      for (const i of row) out.data[i] = x.data[i] - largest - total;
     }),
   kernel: kernel("log_softmax"),
   saves: { outputs: [0] },
@@ -154,7 +153,10 @@ export const logSumExp: Unary<AxisParams> = {
     return [{ shape: shape.toSpliced(axis, 1), dtype }];
   },
   reference: ([x], [out], { axis }) =>
-    forEachRow(x.shape, axis, (row, result) => void (out.data[result] = logSumExpOf(x, row))),
+    forEachRow(x.shape, axis, (row, result) => {
+      const largest = largestOf(x, row), shift = Number.isFinite(largest) ? largest : 0;
+      out.data[result] = shift + Math.log(sumExp(x, row, shift));
+    }),
   kernel: kernel("log_sum_exp"),
   saves: { inputs: [0], outputs: [0] },
   vjp: ([g], { inputs: [x], outputs: [y], params, apply }) =>
