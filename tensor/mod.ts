@@ -17,6 +17,7 @@ export { device, type DeviceName } from "./device.ts";
 export * from "./dtype.ts";
 export * from "./errors.ts";
 export * from "./layout.ts";
+export * from "./losses/mod.ts";
 export type * from "./op.ts";
 export type { AttentionOptions } from "./ops/attention.ts";
 export type { LayerNormOptions } from "./ops/layer_norm.ts";
