@@ -8,6 +8,7 @@ import {
   adamw,
   clipScale,
   globalNorm,
+  linearCrossEntropy,
   noGrad,
   RandomKey,
   ropeTable,
@@ -99,7 +100,7 @@ export class Llama implements Disposable {
       x = x.add(gated.linear(this.#weight(`${i}.ffn.down`)));
     }
     const hidden = x.rmsNorm(this.#weight("norm"), eps).reshape([batch * time, dim]);
-    return hidden.linearCrossEntropy(this.#weight("embedding"), targets.reshape([batch * time]))
+    return linearCrossEntropy(hidden, this.#weight("embedding"), targets.reshape([batch * time]))
       .loss;
   }
 
