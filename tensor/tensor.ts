@@ -286,10 +286,10 @@ export class Tensor extends Handle {
     return this;
   }
 
-  /** Memory for another shape, of this type and on this device; contents undefined. */
-  newEmpty(shape: Shape): Tensor {
+  /** Memory for another shape on this device, of this type by default; contents undefined. */
+  newEmpty(shape: Shape, dtype: DType = this.dtype): Tensor {
     checkShape("newEmpty", shape);
-    return make(this.storage.backend, [...shape], this.dtype);
+    return make(this.storage.backend, [...shape], dtype);
   }
 
   /** Zeros of another shape, of this type and on this device. */
