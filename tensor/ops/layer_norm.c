@@ -14,9 +14,9 @@ KERNEL(layer_norm) {
     const real *in = x + row * dim;
     real *out = y + row * dim;
     float sum, squares;
-    SUM_OVER_ROW(sum, dim, load(in + i))
+    SUM_OVER_VECTORS(sum, dim, AT(in))
     const float mean = sum / (float)dim;
-    SUM_OVER_ROW(squares, dim, (load(in + i) - mean) * (load(in + i) - mean))
+    SUM_OVER_VECTORS(squares, dim, (AT(in) - mean) * (AT(in) - mean))
     const float r = 1.0f / sqrtf(squares / (float)dim + eps);
     means[row] = mean;
     rstd[row] = r;
@@ -50,8 +50,8 @@ KERNEL(layer_norm_backward) {
       real *to = dx + row * dim;
       const float mean = means[row], r = rstd[row];
       float sum, products;
-      SUM_OVER_ROW(sum, dim, load(gs + i) * (shift + load(weight + i)))
-      SUM_OVER_ROW(products, dim, load(gs + i) * (shift + load(weight + i)) * (load(xs + i) - mean))
+      SUM_OVER_VECTORS(sum, dim, AT(gs) * (shift + AT(weight)))
+      SUM_OVER_VECTORS(products, dim, AT(gs) * (shift + AT(weight)) * (AT(xs) - mean))
       const float level = sum / (float)dim * r, along = products / (float)dim * r * r * r;
 #pragma omp simd
       for (int64_t i = 0; i < dim; i++)

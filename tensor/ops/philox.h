@@ -16,12 +16,14 @@ static inline void random_words(uint32_t key0, uint32_t key1, uint64_t chunk, ui
     c[l] = d[l] = 0;
   }
   for (int round = 0; round < 10; round++) {
+#pragma omp simd
     for (int l = 0; l < LANES; l++) {
-      const uint64_t p = (uint64_t)0xd2511f53u * a[l], q = (uint64_t)0xcd9e8d57u * c[l];
-      a[l] = (uint32_t)(q >> 32) ^ b[l] ^ key0;
-      b[l] = (uint32_t)q;
-      c[l] = (uint32_t)(p >> 32) ^ d[l] ^ key1;
-      d[l] = (uint32_t)p;
+      const uint32_t high = (uint32_t)(((uint64_t)0xd2511f53u * a[l]) >> 32), low = 0xd2511f53u * a[l];
+      const uint32_t other = (uint32_t)(((uint64_t)0xcd9e8d57u * c[l]) >> 32), otherLow = 0xcd9e8d57u * c[l];
+      a[l] = other ^ b[l] ^ key0;
+      b[l] = otherLow;
+      c[l] = high ^ d[l] ^ key1;
+      d[l] = low;
     }
     key0 += 0x9e3779b9u;
     key1 += 0xbb67ae85u;

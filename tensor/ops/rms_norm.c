@@ -21,7 +21,7 @@ KERNEL(rms_norm) {
       in = to; // as stored, so that the result is that of an addition followed by a normalisation
     }
     float squares;
-    SUM_OVER_ROW(squares, dim, load(in + i) * load(in + i))
+    SUM_OVER_VECTORS(squares, dim, AT(in) * AT(in))
     const float r = 1.0f / sqrtf(squares / (float)dim + eps);
     rstd[row] = r;
 #pragma omp simd
@@ -51,7 +51,7 @@ KERNEL(rms_norm_backward) {
       real *to = dx + row * dim;
       const float r = rstd[row];
       float products;
-      SUM_OVER_ROW(products, dim, load(gs + i) * load(weight + i) * load(xs + i))
+      SUM_OVER_VECTORS(products, dim, AT(gs) * AT(weight) * AT(xs))
       const float along = products / (float)dim * r * r * r;
       if (direct) {
         const real *ds = direct + row * dim;

@@ -1,9 +1,9 @@
-// Sums over one row.
+// Sums over one row. The order of a sum is fixed by the length of the row alone: LANES interleaved partial sums, then those
+// from the first to the last.
 #pragma once
 #include "kernel.h"
 
-// `total` becomes the sum of `term`, an expression of the index `i`, over 0 <= i < n. The order of the sum is fixed by n
-// alone: LANES interleaved partial sums, then those from the first to the last.
+// `total` becomes the sum of `term`, an expression of the index `i`, over 0 <= i < n.
 #define SUM_OVER_ROW(total, n, term)                                                                                  \
   {                                                                                                                   \
     vf partial = {0};                                                                                                 \
@@ -16,6 +16,37 @@
     for (int lane = 0; start + lane < (n); lane++) {                                                                  \
       const int64_t i = start + lane;                                                                                 \
       partial[lane] += (term);                                                                                        \
+    }                                                                                                                 \
+    (total) = 0;                                                                                                      \
+    for (int lane = 0; lane < LANES; lane++) (total) += partial[lane];                                                \
+  }
+
+// LANES elements at p as f32; only the first `left` are there, the rest are zeros.
+static inline vf row_vector(const real *p, int64_t left) {
+  real padded[LANES] = {0};
+  if (left < LANES) p = memcpy(padded, p, sizeof(real) * (size_t)left);
+#if defined(REAL_BF16)
+  typedef bf16 halves __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
+  return (vf)(__builtin_convertvector(*(const halves *)p, vi) << 16);
+#else
+  return *(const vfu *)p;
+#endif
+}
+
+// The same sum where `term` is an expression of whole vectors AT(row): the compiler turns bf16 into good code this way only.
+#define AT(row) row_vector((row) + i, left)
+#define SUM_OVER_VECTORS(total, n, term)                                                                              \
+  {                                                                                                                   \
+    vf partial = {0};                                                                                                 \
+    int64_t i = 0;                                                                                                    \
+    for (; i + LANES <= (n); i += LANES) {                                                                            \
+      const int64_t left = LANES;                                                                                     \
+      partial += (term);                                                                                              \
+    }                                                                                                                 \
+    if (i < (n)) {                                                                                                    \
+      const int64_t left = (n)-i;                                                                                     \
+      const vf last = (term);                                                                                         \
+      for (int lane = 0; lane < left; lane++) partial[lane] += last[lane];                                            \
     }                                                                                                                 \
     (total) = 0;                                                                                                      \
     for (int lane = 0; lane < LANES; lane++) (total) += partial[lane];                                                \
