@@ -34,9 +34,9 @@
 #endif
 typedef float vf __attribute__((vector_size(4 * LANES)));
 
-// A fused multiply-add takes 4 or 5 cycles and two start per cycle, so at least ten independent chains are needed. Twelve
-// fit the registers of every target. The chains start from different values and are all written out at the end, so the
-// compiler can neither merge nor drop one.
+// A fused multiply-add takes 4 or 5 cycles and two start per cycle, so at least ten independent chains are needed.
+// Twelve fit the registers of every target. The chains start from different values and are all written out at the end,
+// so the compiler can neither merge nor drop one.
 enum { CHAINS = 12, ROUNDS = 8 };
 
 // One round runs on every thread between two barriers; `work` returns nothing but must not be removable.

@@ -3,9 +3,9 @@
 #include "gemm_pack.h"
 
 // Depth of a block of k, and columns of a block of B. A panel of A of KC steps (14 rows of f32, 21 KiB) stays in the
-// first-level cache while the panels of B pass by, and C is read and written once for so many steps; KC x NC numbers of B
-// (1.1 MiB of f32) stay in the second-level cache. With two bf16 in a word the same space holds more steps; deep blocks
-// matter more there, because tiles multiply sixteen times faster while C costs what it did.
+// first-level cache while the panels of B pass by, and C is read and written once for so many steps; KC x NC numbers
+// of B (1.1 MiB of f32) stay in the second-level cache. With two bf16 in a word the same space holds more steps; deep
+// blocks matter more there, because tiles multiply sixteen times faster while C costs what it did.
 #if K_PER_WORD == 2
 #define KC 1024
 #define NC 512
@@ -82,8 +82,9 @@ static void write_tile(const Product *p, const float *from, int64_t pitch, int64
 // to = C[i..][j..].
 static void read_tile(const Product *p, float *to, int64_t pitch, int64_t i, int64_t j, int64_t rows, int64_t columns) {
   for (int64_t r = 0; r < rows; r++, to += pitch) {
-    const float *wide = wide_at(p, i + r, j);
-    const real *narrow = narrow_at(p, i + r, j);
-    for (int64_t s = 0; s < columns; s++) to[s] = p->wide ? wide[s] : load(narrow + s);
+    if (p->wide)
+      memcpy(to, wide_at(p, i + r, j), (size_t)columns * sizeof(float));
+    else
+      for (int64_t s = 0; s < columns; s++) to[s] = load(narrow_at(p, i + r, j) + s);
   }
 }

@@ -14,6 +14,9 @@
 #define K_PER_WORD 1
 #endif
 
+// A kernel's inner parts must become one function, or its tile would leave the registers between them.
+#define INLINE static inline __attribute__((always_inline))
+
 typedef int32_t word;
 typedef int32_t viu __attribute__((vector_size(4 * LANES), aligned(2), may_alias));
 typedef uint32_t vu __attribute__((vector_size(4 * LANES)));
@@ -87,14 +90,14 @@ static inline vi words_across(const real *p, int64_t step) {
 #define INTERLEAVE_LOW 0, 4, 1, 5
 #define INTERLEAVE_HIGH 2, 6, 3, 7
 #endif
-static inline __attribute__((always_inline)) void interleave_rows(const vi from[LANES], vi to[LANES]) {
+INLINE void interleave_rows(const vi from[LANES], vi to[LANES]) {
 #pragma GCC unroll 16
   for (int i = 0; i < LANES / 2; i++) {
     to[2 * i] = __builtin_shufflevector(from[i], from[i + LANES / 2], INTERLEAVE_LOW);
     to[2 * i + 1] = __builtin_shufflevector(from[i], from[i + LANES / 2], INTERLEAVE_HIGH);
   }
 }
-static inline __attribute__((always_inline)) void transpose(vi rows[LANES]) {
+INLINE void transpose(vi rows[LANES]) {
   vi other[LANES];
   interleave_rows(rows, other);
   interleave_rows(other, rows);
@@ -108,23 +111,26 @@ static inline __attribute__((always_inline)) void transpose(vi rows[LANES]) {
 #endif
 }
 
-// LANES columns (along outer) of LANES words (along k) become LANES words of LANES columns. Whatever lies beyond `count`
-// columns or `depth` k is zero.
-static inline __attribute__((always_inline)) void load_transposed(View v, int64_t count, int64_t depth, vi block[LANES]) {
-  if (count >= LANES && depth >= LANES * K_PER_WORD) {
-#pragma GCC unroll 16
-    for (int j = 0; j < LANES; j++) block[j] = words_along(v.data + j * v.outer);
-    transpose(block);
-    return;
-  }
+// LANES columns (along outer) of LANES words (along k) become LANES words of LANES columns. Whatever lies beyond
+// `count` columns or `depth` k is zero.
+static __attribute__((noinline)) void load_transposed_edge(View v, int64_t count, int64_t depth, vi block[LANES]) {
   memset(block, 0, LANES * sizeof(vi));
   for (int p = 0; p < LANES && p * K_PER_WORD < depth; p++)
     for (int j = 0; j < LANES && j < count; j++)
       ((word *)block)[p * LANES + j] = word_at(v.data + j * v.outer + p * K_PER_WORD, 1, depth - p * K_PER_WORD);
 }
+INLINE void load_transposed(View v, int64_t count, int64_t depth, vi block[LANES]) {
+  if (count < LANES || depth < LANES * K_PER_WORD) {
+    load_transposed_edge(v, count, depth, block);
+    return;
+  }
+#pragma GCC unroll 16
+  for (int j = 0; j < LANES; j++) block[j] = words_along(v.data + j * v.outer);
+  transpose(block);
+}
 
-// A panel by columns: [words][width], `width` a multiple of LANES of which `count` exist; the rest is zero, and so is what
-// lies beyond `depth`. This is what vector loads want of B, and the form of an A whose rows are not contiguous.
+// A panel by columns: [words][width], `width` a multiple of LANES of which `count` exist; the rest is zero, and so is
+// what lies beyond `depth`. This is what vector loads want of B, and the form of an A whose rows are not contiguous.
 static void pack_columns(View v, int64_t count, int64_t depth, int64_t words, int64_t width, word *panel) {
   const int64_t whole = depth / K_PER_WORD;
   int64_t done = 0; // words that are packed
@@ -148,8 +154,8 @@ static void pack_columns(View v, int64_t count, int64_t depth, int64_t words, in
     }
 }
 
-// A panel by rows: [count][pitch], `words` of each row filled, with zero beyond `depth`. An operand contiguous along k is
-// copied, one contiguous along m or n is transposed.
+// A panel by rows: [count][pitch], `words` of each row filled, with zero beyond `depth`. An operand contiguous along k
+// is copied, one contiguous along m or n is transposed.
 static void pack_rows(View v, int64_t count, int64_t depth, int64_t words, int64_t pitch, word *panel) {
   const int64_t whole = depth / K_PER_WORD;
   int64_t done = 0;

@@ -13,8 +13,8 @@
 
 #define TILE 16 // rows of a tile, and its words per row
 
-// Rows of a packed panel are a cache line further apart than their words need: at a distance of 2 KiB they would all fall
-// into the same few sets of the first-level cache.
+// Rows of a packed panel are a cache line further apart than their words need: at a distance of 2 KiB they would all
+// fall into the same few sets of the first-level cache.
 #define A_PITCH(words) ((words) + 16)
 
 // The operating system grants the tile registers on request, once per process.
@@ -111,8 +111,8 @@ static void tile_block(const Product *p, View a, View b, int64_t depth, int add,
 #define STREAM_COLUMNS 64
 
 // turned [64 columns of C][16 rows of C] = or += b·a for 16 rows.
-static void stream_product(int64_t whole, int64_t words, const real *b, int64_t b_bytes, const word *b_rest, const word *a,
-                           float *turned) {
+static void tile_stream_product(int64_t whole, int64_t words, const real *b, int64_t b_bytes, const word *b_rest,
+                                const word *a, float *turned) {
   finish_stores();
   _tile_loadd(0, turned, 64);
   _tile_loadd(1, turned + 256, 64);
@@ -165,9 +165,9 @@ static void tile_stream(const Product *p, View a, View b, int64_t depth, int add
         for (int64_t s = 0; s < columns; s += TILE) turn(buffers->tile + s, STREAM_COLUMNS, turned + s * TILE, TILE);
       }
       if (full)
-        stream_product(whole, words, strip.data, strip.outer * 2, rest, buffers->a + i * words, turned);
+        tile_stream_product(whole, words, strip.data, strip.outer * 2, rest, buffers->a + i * words, turned);
       else
-        stream_product(words, words, (const real *)rest, words * 4, NULL, buffers->a + i * words, turned);
+        tile_stream_product(words, words, (const real *)rest, words * 4, NULL, buffers->a + i * words, turned);
       for (int64_t s = 0; s < columns; s += TILE) turn(turned + s * TILE, TILE, buffers->tile + s, STREAM_COLUMNS);
       write_tile(p, buffers->tile, STREAM_COLUMNS, i, j, rows, columns, 0);
     }

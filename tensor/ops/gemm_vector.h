@@ -3,8 +3,8 @@
 #include "gemm.h"
 
 // MR rows by two vectors of C stay in registers, next to two vectors of B and one word of A: 14·2 + 3 = 31 of 32
-// registers, or 6·2 + 3 = 15 of 16. A step of k costs MR + 2 loads and 2·MR multiply-adds, so the multiply-adds, of which
-// two start in a cycle, are the limit and not the loads.
+// registers, or 6·2 + 3 = 15 of 16. A step of k costs MR + 2 loads and 2·MR multiply-adds, so the multiply-adds, of
+// which two start in a cycle, are the limit and not the loads.
 #if defined(__AVX512F__) || defined(__aarch64__)
 #define MR 14
 #else
@@ -17,7 +17,7 @@
 #define A_COLUMN ((MR + LANES - 1) / LANES * LANES)
 
 // acc + a·b; for pairs of bf16 both products of each pair.
-static inline __attribute__((always_inline)) vf multiply_add(vf acc, word a, vi b) {
+INLINE vf multiply_add(vf acc, word a, vi b) {
   const vi everywhere = (vi){0} + a;
 #if K_PER_WORD == 2
   return (vf)_mm512_dpbf16_ps((__m512)acc, (__m512bh)everywhere, (__m512bh)b);
@@ -27,9 +27,8 @@ static inline __attribute__((always_inline)) vf multiply_add(vf acc, word a, vi 
 }
 
 // c[i][0..NR) = sum over p of a[i][p]·b[p], added to what c holds if `add`.
-static inline __attribute__((always_inline)) void vector_product(const int rows, int64_t words, const word *a, const int64_t a_row,
-                                                               const int64_t a_step, const word *b, float *c, int64_t c_row,
-                                                               int add) {
+INLINE void vector_product(const int rows, int64_t words, const word *a, const int64_t a_row, const int64_t a_step,
+                           const word *b, float *c, int64_t c_row, int add) {
   vf acc[MR][2];
 #pragma GCC unroll 16
   for (int i = 0; i < rows; i++) acc[i][0] = acc[i][1] = (vf){0};
@@ -49,28 +48,22 @@ static inline __attribute__((always_inline)) void vector_product(const int rows,
   }
 }
 
-// Few rows against a B that is contiguous along k (a weight [n, k] at decode): packing would cost more than the products.
-// Blocks of LANES x LANES words are transposed in registers and used at once. c[i][0..LANES).
-static inline __attribute__((always_inline)) void vector_stream_product(const int rows, int64_t words, int64_t depth, const word *a,
-                                                                 View b, int64_t columns, float *c, int64_t c_row, int add) {
+// Few rows against a B that is contiguous along k (a weight [n, k] at decode): packing would cost more than the
+// products. Blocks of LANES x LANES words are transposed in registers and used at once. c[i][0..LANES).
+INLINE void stream_product(const int rows, int64_t words, int64_t depth, const word *a, View b, int64_t columns,
+                           float *c, int64_t c_row, int add) {
   vf acc[MR];
 #pragma GCC unroll 16
   for (int i = 0; i < rows; i++) acc[i] = (vf){0};
-  int64_t p = 0;
-  for (; p + LANES <= words; p += LANES, a += LANES) {
+  for (int64_t p = 0; p < words; p += LANES, a += LANES) {
     vi block[LANES];
     load_transposed(view_at(b, 0, p * K_PER_WORD), columns, depth - p * K_PER_WORD, block);
 #pragma GCC unroll 16
-    for (int q = 0; q < LANES; q++)
+    for (int q = 0; q < LANES; q++) {
+      if (q >= words - p) break;
 #pragma GCC unroll 16
       for (int i = 0; i < rows; i++) acc[i] = multiply_add(acc[i], a[i * A_ROW + q], block[q]);
-  }
-  if (p < words) {
-    vi block[LANES];
-    load_transposed(view_at(b, 0, p * K_PER_WORD), columns, depth - p * K_PER_WORD, block);
-    for (int q = 0; p + q < words; q++)
-#pragma GCC unroll 16
-      for (int i = 0; i < rows; i++) acc[i] = multiply_add(acc[i], a[i * A_ROW + q], block[q]);
+    }
   }
 #pragma GCC unroll 16
   for (int i = 0; i < rows; i++) {
@@ -87,21 +80,23 @@ static inline __attribute__((always_inline)) void vector_stream_product(const in
 #define FOR_EACH_ROWS(F) F(1) F(2) F(3) F(4) F(5) F(6)
 #endif
 
-static void product_of_rows(int64_t rows, int64_t words, const word *a, const word *b, float *c, int64_t c_row, int add) {
+static void product_of_rows(int64_t rows, int64_t words, const word *a, const word *b, float *c, int64_t c_row,
+                            int add) {
 #define CASE(r) case r: vector_product(r, words, a, A_ROW, 1, b, c, c_row, add); break;
   switch (rows) { FOR_EACH_ROWS(CASE) }
 #undef CASE
 }
 
-static void product_of_columns(int64_t rows, int64_t words, const word *a, const word *b, float *c, int64_t c_row, int add) {
+static void product_of_columns(int64_t rows, int64_t words, const word *a, const word *b, float *c, int64_t c_row,
+                               int add) {
 #define CASE(r) case r: vector_product(r, words, a, 1, A_COLUMN, b, c, c_row, add); break;
   switch (rows) { FOR_EACH_ROWS(CASE) }
 #undef CASE
 }
 
 static void stream_rows(int64_t rows, int64_t words, int64_t depth, const word *a, View b, int64_t columns, float *c,
-                   int64_t c_row, int add) {
-#define CASE(r) case r: vector_stream_product(r, words, depth, a, b, columns, c, c_row, add); break;
+                        int64_t c_row, int add) {
+#define CASE(r) case r: stream_product(r, words, depth, a, b, columns, c, c_row, add); break;
   switch (rows) { FOR_EACH_ROWS(CASE) }
 #undef CASE
 }

@@ -8,12 +8,15 @@
 //   first cache   a panel of A, MR x KC, used by all of the block of B
 //   second cache  a block of B, KC x NC, used by all rows of A
 //
-// Both are copied ("packed") into the order in which they are read, which also makes any transposition a matter of
-// the copy. Every thread computes a rectangle of C from start to finish with its own buffers: there is nothing to wait for.
+// Both are copied ("packed", gemm_pack.h) into the order in which they are read, which also makes any transposition a
+// matter of the copy. Every thread computes a rectangle of C from start to finish with buffers of its own: there is
+// nothing to share and nothing to wait for. Few rows (a decoding step) are no use of this: each number of B is used but
+// once or twice, so B streams from memory past the packing.
 //
-// What a number of C is: k is cut into equal blocks of at most KC (block_depth). Inside a block the products are added
-// one after the other in the order of k, starting from zero; then the sums of the blocks are added, in order, to C.
-// Every path follows this, so C[i][j] has the same bits whatever m, n, the batch and the number of threads are.
+// The bits of C[i][j] depend on row i of A, column j of B, k and the starting value alone, not on m, n, the batch or
+// the number of threads, because every path adds in the same order. k is cut into equal blocks of at most KC
+// (block_depth). With vectors, the products of a block are added one after the other starting from zero, then the
+// blocks' sums are added in order to C. With tiles, see gemm_tile.h.
 #include "gemm_vector.h"
 #if K_PER_WORD == 2 && defined(__AMX_BF16__) && defined(__linux__)
 #define HAS_TILES
@@ -128,7 +131,7 @@ static int32_t multiply_batch(const uint64_t *args, int wide) {
   const int64_t c_size = wide ? 4 : sizeof(real);
   const int64_t column_units = (n + NR - 1) / NR;
   int32_t status = OK;
-#pragma omp parallel for if (threads > 1) num_threads(threads) reduction(max : status) schedule(static)
+#pragma omp parallel for if (threads > 1) num_threads((int)threads) reduction(max : status) schedule(static)
   for (int64_t task = 0; task < batch * pieces; task++) {
     const int64_t b = task / pieces, y = task % pieces / across, x = task % across;
     const Product whole = {m, n, k,
