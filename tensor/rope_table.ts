@@ -9,6 +9,7 @@ import { Tensor } from "./tensor.ts";
  * How Llama 3 stretches long wavelengths to reach beyond the context it was first trained on (`rope_type: "llama3"`).
  */
 export interface RopeScaling {
+  /** Tells the kinds of scaling apart. */
   readonly kind: "llama3";
   /** How much the longest wavelengths are stretched. */
   readonly factor: number;

@@ -63,8 +63,8 @@ static inline Stretch stretch_of(const Attention *a, int64_t sequence, int64_t k
                    a->keyLengths[sequence]};
 }
 
-// Whether every query belongs to one sequence, and all keys lie among the tokens; with `disjoint`, those of each sequence
-// after those of the one before.
+// Whether every query belongs to one sequence, and all keys lie among the tokens; with `disjoint`, those of each
+// sequence after those of the one before.
 static inline int sequences_fit(const Attention *a, int64_t queryTokens, int64_t keyTokens, int disjoint) {
   int64_t end = 0;
   for (int64_t s = 0; s < a->sequences; s++) {

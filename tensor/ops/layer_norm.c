@@ -1,7 +1,8 @@
 // Layer normalisation over the last axis.
 #include "rows.h"
 
-// y = (x - mean)·r·(shift + weight) + bias with r = 1/√(mean (x - mean)² + eps); shift is 1 for weights stored around 0.
+// y = (x - mean)·r·(shift + weight) + bias with r = 1/√(mean (x - mean)² + eps); shift is 1 for weights stored around
+// 0, else 0.
 // Slots: 0 y, 1 mean, 2 rstd, 3 x, 4 weight, 5 bias, 6 rows, 7 dim, 8 shift, 9 eps.
 KERNEL(layer_norm) {
   real *y = POINTER(real, 0);
@@ -27,10 +28,10 @@ KERNEL(layer_norm) {
   return OK;
 }
 
-// With n = (x - mean)·r and h = g·(shift + weight): dx = r·(h - mean(h) - n·mean(h·n)). The gradients of weight and bias,
-// Σ over rows of g·n and of g, are summed for each block of rows here; the blocks are added in order afterwards.
-// Slots: 0 dx, 1 and 2 partials of weight and bias or null: f32 [blocks, dim], 3 g, 4 x, 5 weight, 6 mean, 7 rstd, 8 rows,
-// 9 dim, 10 rows per block, 11 shift.
+// With n = (x - mean)·r and h = g·(shift + weight): dx = r·(h - mean(h) - n·mean(h·n)). The gradients of weight and
+// bias, Σ over rows of g·n and of g, are summed for each block of rows here; the blocks are added in order afterwards.
+// Slots: 0 dx, 1 and 2 partials of weight and bias or null: f32 [blocks, dim], 3 g, 4 x, 5 weight, 6 mean, 7 rstd,
+// 8 rows, 9 dim, 10 rows per block, 11 shift.
 KERNEL(layer_norm_backward) {
   real *dx = POINTER(real, 0);
   float *weightPartials = POINTER(float, 1), *biasPartials = POINTER(float, 2);

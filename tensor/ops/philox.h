@@ -1,5 +1,5 @@
-// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011): random words as a function of a key
-// and a counter. Word i of a key is word i % 4 of block i / 4.
+// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011): random words as a function of a
+// key and a counter. Word i of a key is word i % 4 of block i / 4.
 #pragma once
 #include "kernel.h"
 
@@ -36,8 +36,8 @@ static inline void random_words(uint32_t key0, uint32_t key1, uint64_t chunk, ui
   }
 }
 
-// Runs BODY for each chunk that holds words [offset, offset + n). It sees the chunk's `words`, of which those from `from`
-// to before `to` count, and `at`, the place of word 0 counted from the offset.
+// Runs BODY for each chunk that holds words [offset, offset + n). It sees the chunk's `words`, of which those from
+// `from` to before `to` count, and `at`, the place of word 0 counted from the offset.
 #define FOR_EACH_CHUNK(key0, key1, offset, n, BODY)                                                                   \
   {                                                                                                                   \
     const int64_t firstChunk = (offset) / CHUNK, lastChunk = ((offset) + (n) + CHUNK - 1) / CHUNK;                    \

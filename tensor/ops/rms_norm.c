@@ -30,8 +30,8 @@ KERNEL(rms_norm) {
   return OK;
 }
 
-// dx = r·(g·w - x·r²·mean(g·w·x)) + direct. The gradient of the weight, Σ over rows of g·x·r, is summed for each block of
-// rows here; the blocks are added in order afterwards.
+// dx = r·(g·w - x·r²·mean(g·w·x)) + direct. The gradient of the weight, Σ over rows of g·x·r, is summed for each block
+// of rows here; the blocks are added in order afterwards.
 // Slots: 0 dx, 1 partials or null: f32 [blocks, dim], 2 g, 3 x, 4 weight, 5 rstd, 6 direct or null: the gradient that
 // reaches x beside the normalisation, 7 rows, 8 dim, 9 rows per block.
 KERNEL(rms_norm_backward) {

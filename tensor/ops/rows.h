@@ -1,5 +1,5 @@
-// Sums over one row. The order of a sum is fixed by the length of the row alone: LANES interleaved partial sums, then those
-// from the first to the last.
+// Sums over one row. The order of a sum is fixed by the length of the row alone: LANES interleaved partial sums, then
+// those from the first to the last.
 #pragma once
 #include "kernel.h"
 
@@ -33,7 +33,7 @@ static inline vf row_vector(const real *p, int64_t left) {
 #endif
 }
 
-// The same sum where `term` is an expression of whole vectors AT(row): the compiler turns bf16 into good code this way only.
+// The same sum where `term` is an expression of whole vectors AT(row), for which the compiler makes better code of bf16.
 #define AT(row) row_vector((row) + i, left)
 #define SUM_OVER_VECTORS(total, n, term)                                                                              \
   {                                                                                                                   \
