@@ -1,5 +1,5 @@
 // Kernels that work along the middle axis of [outer, n, inner]. Where inner is 1 they take row after row; else columns,
-// WIDTH at a time, so that each step of a column is a vector of neighbours. Whatever is done to one row or column depends
+// WIDTH at a time, so that each step of a column is a vector of neighbours. What is done to one row or column depends
 // on its own numbers alone.
 #pragma once
 #include "kernel.h"

@@ -1,4 +1,4 @@
-// Inputs one after another along the middle axis of [outer, n, inner], for elements of any type: rows of bytes are moved.
+// Inputs one after another along the middle axis of [outer, n, inner], for elements of any type: it moves bytes.
 // Slots: 0 out, 1 outer, 2 bytes of a row of the output, 3 number of inputs, then for each input its address, and the
 // bytes of its rows.
 #include "kernel.h"

@@ -30,7 +30,8 @@ KERNEL(embedding_backward) {
   for (int64_t stripe = 0; stripe < stripes; stripe++) {
     const int64_t start = lines * stripe / stripes * line, end = at_most(dim, lines * (stripe + 1) / stripes * line);
     if (!add)
-      for (int64_t row = 0; row < vocab; row++) memset(out + row * dim + start, 0, (size_t)(end - start) * sizeof(float));
+      for (int64_t row = 0; row < vocab; row++)
+        memset(out + row * dim + start, 0, (size_t)(end - start) * sizeof(float));
     for (int64_t i = 0; i < count; i++) {
       float *to = out + ids[i] * dim;
       const real *from = g + i * dim;

@@ -11,7 +11,8 @@ static inline int takes_over(arith x, arith best, int smallest) {
 static inline arith extremum_row(const real *x, int64_t n, int smallest) {
   arith best[WIDTH];
   const int64_t width = at_most(n, WIDTH);
-  for (int64_t j = 0; j < width; j++) best[j] = load(x + j);
+  best[0] = load(x);
+  for (int64_t j = 1; j < width; j++) best[j] = load(x + j);
   int64_t i = width;
   for (; i + WIDTH <= n; i += WIDTH)
 #pragma omp simd

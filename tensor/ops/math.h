@@ -7,26 +7,45 @@
 // 2^n for -126 <= n <= 127, by writing the exponent field.
 static inline float power_of_two(int32_t n) { return float_bits((uint32_t)(n + 127) << 23); }
 
-// e^x = 2^n · e^r with n = round(x / ln 2), |r| <= ln 2 / 2, and e^r by its Taylor polynomial refitted on that interval.
-static inline float exp_f32(float x) {
-  // In two steps, and NaN put back at the end, because gcc duplicates all that follows for each way through one condition.
-  const float above = x > -104.0f ? x : -104.0f;
-  const float clamped = above < 89.0f ? above : 89.0f;
-  const float n = __builtin_rintf(clamped * 1.44269504088896341f);
-  float r = __builtin_fmaf(n, -0.693359375f, clamped);
-  r = __builtin_fmaf(n, 2.12194440e-4f, r);
+// e^r for |r| <= ln 2 / 2: its Taylor polynomial, refitted on that interval.
+static inline float exp_polynomial(float r) {
   float p = 1.9875691500e-4f;
   p = __builtin_fmaf(p, r, 1.3981999507e-3f);
   p = __builtin_fmaf(p, r, 8.3334519073e-3f);
   p = __builtin_fmaf(p, r, 4.1665795894e-2f);
   p = __builtin_fmaf(p, r, 1.6666665459e-1f);
   p = __builtin_fmaf(p, r, 5.0000001201e-1f);
-  p = __builtin_fmaf(p, r * r, r) + 1.0f;
+  return __builtin_fmaf(p, r * r, r) + 1.0f;
+}
+
+// e^x = 2^n · e^r with n = round(x / ln 2), |r| <= ln 2 / 2.
+static inline float exp_f32(float x) {
+  // In two steps, and NaN put back at the end, because gcc repeats all that follows for each way through one condition.
+  const float above = x > -104.0f ? x : -104.0f;
+  const float clamped = above < 89.0f ? above : 89.0f;
+  const float n = __builtin_rintf(clamped * 1.44269504088896341f);
+  float r = __builtin_fmaf(n, -0.693359375f, clamped);
+  r = __builtin_fmaf(n, 2.12194440e-4f, r);
+  const float p = exp_polynomial(r);
   // Two factors, because n reaches 128 and the result may be subnormal.
   const int32_t whole = (int32_t)n;
   const int32_t half = whole >> 1;
   const float y = p * power_of_two(half) * power_of_two(whole - half);
   return x == x ? y : x;
+}
+
+// e^x for x <= 0 in fewer steps: n is rounded by adding a number whose last digit is worth 1, and the product with 2^n
+// is a sum of exponents. Results below 2^-125 are 0.
+static inline float exp_nonpositive_f32(float x) {
+  const float smallest = -87.0f, shifter = 12582912.0f; // 1.5·2^23
+  const float clamped = x > smallest ? x : smallest;
+  const float shifted = __builtin_fmaf(clamped, 1.44269504088896341f, shifter);
+  const float n = shifted - shifter;
+  float r = __builtin_fmaf(n, -0.693359375f, clamped);
+  r = __builtin_fmaf(n, 2.12194440e-4f, r);
+  const float scaled = float_bits(bits_of(exp_polynomial(r)) + (bits_of(shifted) << 23));
+  const float rest = x == x ? 0.0f : x;
+  return x > smallest ? scaled : rest;
 }
 
 // ln x = e·ln 2 + ln m with x = m·2^e and m in [√½, √2).

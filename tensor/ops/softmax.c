@@ -13,6 +13,11 @@ enum { SOFTMAX, LOG_SOFTMAX, LOG_SUM_EXP };
 // Rows of nothing but infinities are shifted by 0, where the log of a sum must not become NaN.
 static inline float finite_or_zero(float x) { return __builtin_fabsf(x) < INFINITY ? x : 0; }
 
+// e^(x − m), where x exceeds m only if m was infinite and is now 0.
+static inline float exp_below(float x, float m, int kind) {
+  return kind == LOG_SUM_EXP ? exp_f32(x - m) : exp_nonpositive_f32(x - m);
+}
+
 // --- Rows: x is [n] ---
 
 static float row_max(const real *x, int64_t n) {
@@ -51,17 +56,50 @@ static float row_max(const real *x, int64_t n) {
   return total;
 
 static float row_sum(const real *x, int64_t n) { LANE_SUM(load(x + i)) }
-static float row_sum_exp(const real *x, float shift, int64_t n) { LANE_SUM(exp_f32(load(x + i) - shift)) }
 static float row_dot(const real *x, const real *y, int64_t n) { LANE_SUM(load(x + i) * load(y + i)) }
 
+static inline float row_sum_exp(const real *x, float m, int64_t n, int kind) {
+  LANE_SUM(exp_below(load(x + i), m, kind))
+}
+
+// out = e^(x − m). Returns the sum of all.
+static float row_exp(const real *x, float m, float *out, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; i++) out[i] = exp_below(load(x + i), m, SOFTMAX);
+  LANE_SUM(out[i])
+}
+
+// Room in f32 for the exponentials of a row: the output where it is f32, else `held`, or null where that is too short.
+enum { HELD = 4096 };
+static inline float *room_for(real *out, float *held, int64_t n) {
+#if defined(REAL_BF16)
+  (void)out;
+  return n <= HELD ? held : NULL;
+#else
+  (void)held, (void)n;
+  return out;
+#endif
+}
+
+static void softmax_of_row(const real *x, real *out, int64_t n) {
+  float held[HELD];
+  float *e = room_for(out, held, n);
+  const float m = row_max(x, n);
+  const float scale = 1 / (e ? row_exp(x, m, e, n) : row_sum_exp(x, m, n, SOFTMAX));
+  if (e)
+    for (int64_t i = 0; i < n; i++) store(out + i, e[i] * scale);
+  else
+    for (int64_t i = 0; i < n; i++) store(out + i, exp_below(load(x + i), m, SOFTMAX) * scale);
+}
+
 static inline void softmax_row(const real *x, real *out, int64_t n, int kind) {
-  float m = row_max(x, n);
-  if (kind == LOG_SUM_EXP) m = finite_or_zero(m);
-  const float s = row_sum_exp(x, m, n);
-  const float scale = 1 / s, log_s = log_f32(s);
-  if (kind == SOFTMAX)
-    for (int64_t i = 0; i < n; i++) store(out + i, exp_f32(load(x + i) - m) * scale);
-  else if (kind == LOG_SOFTMAX)
+  if (kind == SOFTMAX) {
+    softmax_of_row(x, out, n);
+    return;
+  }
+  const float m = kind == LOG_SUM_EXP ? finite_or_zero(row_max(x, n)) : row_max(x, n);
+  const float log_s = log_f32(row_sum_exp(x, m, n, kind));
+  if (kind == LOG_SOFTMAX)
     for (int64_t i = 0; i < n; i++) store(out + i, load(x + i) - m - log_s);
   else
     store(out, m + log_s);
@@ -79,8 +117,15 @@ static inline void softmax_columns(const real *x, real *out, int64_t n, int64_t 
     }
   if (kind == LOG_SUM_EXP)
     for (int64_t j = 0; j < columns; j++) m[j] = finite_or_zero(m[j]);
+  // Where the output is f32 it holds the exponentials of softmax until they are divided.
+  const int held = kind == SOFTMAX && sizeof(real) == sizeof(float);
   for (int64_t i = 0; i < n; i++)
-    for (int64_t j = 0; j < columns; j++) s[j] += exp_f32(load(x + i * step + j) - m[j]);
+#pragma omp simd
+    for (int64_t j = 0; j < columns; j++) {
+      const float e = exp_below(load(x + i * step + j), m[j], kind);
+      if (held) store(out + i * step + j, e);
+      s[j] += e;
+    }
   for (int64_t j = 0; j < columns; j++) log_s[j] = log_f32(s[j]), s[j] = 1 / s[j];
   if (kind == LOG_SUM_EXP)
     for (int64_t j = 0; j < columns; j++) store(out + j, m[j] + log_s[j]);
@@ -88,9 +133,12 @@ static inline void softmax_columns(const real *x, real *out, int64_t n, int64_t 
     for (int64_t i = 0; i < n; i++) {
       const real *from = x + i * step;
       real *to = out + i * step;
-      if (kind == SOFTMAX)
+      if (held)
 #pragma omp simd
-        for (int64_t j = 0; j < columns; j++) store(to + j, exp_f32(load(from + j) - m[j]) * s[j]);
+        for (int64_t j = 0; j < columns; j++) store(to + j, load(to + j) * s[j]);
+      else if (kind == SOFTMAX)
+#pragma omp simd
+        for (int64_t j = 0; j < columns; j++) store(to + j, exp_below(load(from + j), m[j], kind) * s[j]);
       else
 #pragma omp simd
         for (int64_t j = 0; j < columns; j++) store(to + j, load(from + j) - m[j] - log_s[j]);
@@ -111,26 +159,25 @@ static inline void softmax_short_rows(const real *x, real *out, int64_t rows, in
     for (int64_t i = 0; i < n; i++) out[j * n + i] = tile[i * WIDTH + j];
 }
 
+// A macro, so that the compiler knows the kind inside the parallel loops.
 // Slots: 0 out, 1 x, 2 outer, 3 n, 4 inner.
-static inline int32_t along_axis(const uint64_t *args, int kind) {
-  real *out = POINTER(real, 0);
-  const real *x = POINTER(const real, 1);
-  const int64_t outer = INTEGER(2), n = INTEGER(3), inner = INTEGER(4);
-  if (inner == 1 && n < SHORT) {
-    const int64_t width = kind == LOG_SUM_EXP ? 1 : n; // of a row of the output
-#pragma omp parallel for if (outer * n > PARALLEL_WORK)
-    for (int64_t row = 0; row < outer; row += WIDTH)
-      softmax_short_rows(x + row * n, out + row * width, at_most(WIDTH, outer - row), n, kind);
-    return OK;
-  }
-  ALONG_AXIS(softmax_row(x + first, out + (kind == LOG_SUM_EXP ? result : first), n, kind),
-             softmax_columns(x + first, out + (kind == LOG_SUM_EXP ? result : first), n, inner, columns, kind))
+#define FORWARD(kind)                                                                                                 \
+  real *out = POINTER(real, 0);                                                                                       \
+  const real *x = POINTER(const real, 1);                                                                             \
+  const int64_t outer = INTEGER(2), n = INTEGER(3), inner = INTEGER(4);                                               \
+  if (inner == 1 && n < SHORT) {                                                                                      \
+    const int64_t width = kind == LOG_SUM_EXP ? 1 : n; /* of a row of the output */                                   \
+    _Pragma("omp parallel for if (outer * n > PARALLEL_WORK)") for (int64_t row = 0; row < outer; row += WIDTH)       \
+      softmax_short_rows(x + row * n, out + row * width, at_most(WIDTH, outer - row), n, kind);                       \
+    return OK;                                                                                                        \
+  }                                                                                                                   \
+  ALONG_AXIS(softmax_row(x + first, out + (kind == LOG_SUM_EXP ? result : first), n, kind),                           \
+             softmax_columns(x + first, out + (kind == LOG_SUM_EXP ? result : first), n, inner, columns, kind))       \
   return OK;
-}
 
-KERNEL(softmax) { return along_axis(args, SOFTMAX); }
-KERNEL(log_softmax) { return along_axis(args, LOG_SOFTMAX); }
-KERNEL(log_sum_exp) { return along_axis(args, LOG_SUM_EXP); }
+KERNEL(softmax) { FORWARD(SOFTMAX) }
+KERNEL(log_softmax) { FORWARD(LOG_SOFTMAX) }
+KERNEL(log_sum_exp) { FORWARD(LOG_SUM_EXP) }
 
 // --- Gradients, from the output y and its gradient g ---
 
@@ -166,17 +213,16 @@ static inline void backward_columns(const real *y, const real *g, real *out, int
 }
 
 // Slots: 0 out, 1 y, 2 g, 3 outer, 4 n, 5 inner.
-static inline int32_t back_along_axis(const uint64_t *args, int kind) {
-  real *out = POINTER(real, 0);
-  const real *y = POINTER(const real, 1), *g = POINTER(const real, 2);
-  const int64_t outer = INTEGER(3), n = INTEGER(4), inner = INTEGER(5);
-  ALONG_AXIS(backward_row(y + first, g + first, out + first, n, kind),
-             backward_columns(y + first, g + first, out + first, n, inner, columns, kind))
+#define BACKWARD(kind)                                                                                                \
+  real *out = POINTER(real, 0);                                                                                       \
+  const real *y = POINTER(const real, 1), *g = POINTER(const real, 2);                                                \
+  const int64_t outer = INTEGER(3), n = INTEGER(4), inner = INTEGER(5);                                               \
+  ALONG_AXIS(backward_row(y + first, g + first, out + first, n, kind),                                                \
+             backward_columns(y + first, g + first, out + first, n, inner, columns, kind))                            \
   return OK;
-}
 
-KERNEL(softmax_backward) { return back_along_axis(args, SOFTMAX); }
-KERNEL(log_softmax_backward) { return back_along_axis(args, LOG_SOFTMAX); }
+KERNEL(softmax_backward) { BACKWARD(SOFTMAX) }
+KERNEL(log_softmax_backward) { BACKWARD(LOG_SOFTMAX) }
 
 // dx = e^(x − y)·g
 static inline float log_sum_exp_slope(float x, float y, float g) { return exp_f32(x - y) * g; }

@@ -1,7 +1,7 @@
 // Sorting along the middle axis of [outer, n, inner]. Also for REAL_I32.
 //
-// An element becomes a key of 64 bits: its value in the high half, mapped so that larger means later, and its index in the
-// low half. No two keys are equal, so that any way of sorting them keeps equal values in their order.
+// An element becomes a key of 64 bits: its value in the high half, mapped so that larger means later, and its index in
+// the low half. No two keys are equal, so that any way of sorting them keeps equal values in their order.
 #include "along_axis.h"
 
 // NaN is larger than any number, and all NaN are equal, as the zeros are.

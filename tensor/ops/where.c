@@ -1,6 +1,6 @@
 // out[i] = mask[i] ? x[i] : y[i], for elements of any type, moved by their size.
-// Slots: 0 out, 1 mask, 2 x, 3 y, 4 bytes per element, 5 rank, then `rank` sizes and strides of mask, x and y. The output
-// is contiguous.
+// Slots: 0 out, 1 mask, 2 x, 3 y, 4 bytes per element, 5 rank, then `rank` sizes and strides of mask, x and y. The
+// output is contiguous.
 #include "along_axis.h"
 
 #if defined(REAL_F32)
