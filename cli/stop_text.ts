@@ -1,0 +1,53 @@
+/**
+ * Ending a streamed text where one of some texts begins.
+ *
+ * @module
+ */
+
+/**
+ * Lets text through up to the first stop text. What may yet become one is held back, so that no part of it shows, however
+ * the text is cut into pieces.
+ */
+export class StopText {
+  readonly #stops: readonly string[];
+  #pending = "";
+  #stopped = false;
+
+  /** Empty stop texts are ignored. */
+  constructor(stops: readonly string[]) {
+    this.#stops = stops.filter((stop) => stop !== "");
+  }
+
+  /** Whether a stop text was found: nothing comes through any more. */
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
+  /** Takes the next piece and returns what is certain to come before any stop text. */
+  push(piece: string): string {
+    if (this.#stopped) return "";
+    const text = this.#pending + piece;
+    const found = this.#stops.map((stop) => text.indexOf(stop)).filter((at) => at >= 0);
+    this.#stopped = found.length > 0;
+    const end = this.#stopped ? Math.min(...found) : text.length - this.#begun(text);
+    this.#pending = this.#stopped ? "" : text.slice(end);
+    return text.slice(0, end);
+  }
+
+  /** Ends the text: what was held back in vain. */
+  flush(): string {
+    const rest = this.#pending;
+    this.#pending = "";
+    return rest;
+  }
+
+  /** Length of the longest end of the text that begins a stop text. */
+  #begun(text: string): number {
+    const longest = Math.max(0, ...this.#stops.map((stop) => stop.length - 1));
+    for (let length = Math.min(longest, text.length); length > 0; length--) {
+      const end = text.slice(-length);
+      if (this.#stops.some((stop) => stop.startsWith(end))) return length;
+    }
+    return 0;
+  }
+}
