@@ -17,6 +17,9 @@ export type Rule = (
   node: Node,
 ) => readonly (Tensor | null)[];
 
+type Saves = NonNullable<Op["saves"]>;
+const nothing: readonly (Tensor | null)[] = [];
+
 /** Where an input that requires a gradient came from: an output of an earlier node, or a leaf. */
 interface Edge {
   readonly node: Node | null;
@@ -42,7 +45,7 @@ export class Node {
     /** Shape and element type of each input. */
     readonly inputs: readonly TensorSpec[],
     outputCount: number,
-    readonly saved: readonly Tensor[],
+    readonly saved: readonly (Tensor | null)[],
     readonly rule: Rule,
   ) {
     this.gradients = new Array<Tensor | null>(outputCount).fill(null);
@@ -102,7 +105,7 @@ export function attach(
   name: string,
   inputs: readonly Tensor[],
   outputs: readonly Tensor[],
-  saved: readonly Tensor[],
+  saved: readonly (Tensor | null)[],
   rule: Rule,
 ): void {
   const edges = new Array<Edge | null>(inputs.length);
@@ -142,14 +145,11 @@ export function record<P, I extends readonly Tensor[]>(
   if (constant !== undefined) {
     throw new GradError(`${op.name}: no gradient flows to input ${constant}. detach() it.`);
   }
-  const saved: Tensor[] = [];
-  if (op.saves?.inputs) saveInto(saved, inputs, op.saves.inputs);
-  if (op.saves?.outputs) saveInto(saved, outputs, op.saves.outputs);
   attach(
     op.name,
     inputs,
     differentiable,
-    saved,
+    op.saves ? save(op.saves, inputs, outputs) : nothing,
     (gradients, node) =>
       op.vjp!(gradients as readonly Tensor[], contextOf(op, node, params, caller)),
   );
@@ -164,11 +164,20 @@ function differentiableOutputs(
   return outputs.filter((y, i) => isFloating(y.dtype) && !constantOutputs?.includes(i));
 }
 
-/** Append aliases of those `tensors` that `which` names; optional inputs may be missing. */
-function saveInto(saved: Tensor[], tensors: readonly Tensor[], which: readonly number[]): void {
-  for (let k = 0; k < which.length; k++) {
-    if (which[k] < tensors.length) saved.push(tensors[which[k]].alias());
+/** Aliases of what a gradient needs, inputs first; null for what it turns out not to need. */
+function save(
+  { inputs: whichInputs = [], outputs: whichOutputs = [], bilinear }: Saves,
+  inputs: readonly Tensor[],
+  outputs: readonly Tensor[],
+): (Tensor | null)[] {
+  const saved: (Tensor | null)[] = [];
+  for (let k = 0; k < whichInputs.length; k++) {
+    const i = whichInputs[k], wanted = i < inputs.length;
+    const kept = bilinear ? inputs[1 - i]?.requiresGrad : true;
+    saved.push(wanted && kept ? inputs[i].alias() : null);
   }
+  for (let k = 0; k < whichOutputs.length; k++) saved.push(outputs[whichOutputs[k]].alias());
+  return saved;
 }
 
 /** What the gradient rule of `op` sees of a recorded call. */
@@ -179,9 +188,9 @@ function contextOf<P, I extends readonly Tensor[]>(
   { apply, applyInto }: Caller,
 ): VjpContext<P, I> {
   const inputs: Tensor[] = [], outputs: Tensor[] = [];
-  let next = 0;
-  for (const i of op.saves?.inputs ?? []) if (i < specs.length) inputs[i] = saved[next++];
-  for (const i of op.saves?.outputs ?? []) outputs[i] = saved[next++];
+  const { inputs: whichInputs = [], outputs: whichOutputs = [] } = op.saves ?? {};
+  whichInputs.forEach((i, k) => saved[k] && (inputs[i] = saved[k]));
+  whichOutputs.forEach((i, k) => outputs[i] = saved[whichInputs.length + k]!);
   return {
     inputs: inputs as unknown as I,
     outputs,
@@ -210,7 +219,7 @@ export function release(node: Node): void {
 /** Let go of what `node` saved; the nodes before it that it used go to `stack`. */
 function free(node: Node, stack: Node[]): void {
   node.freed = true;
-  for (const tensor of node.saved) tensor[Symbol.dispose]();
+  for (const tensor of node.saved) tensor?.[Symbol.dispose]();
   for (const edge of node.edges) if (edge?.node) stack.push(edge.node);
 }
 

@@ -15,7 +15,8 @@ type Body<I extends readonly Tensor[]> = (...inputs: I) => Tensor;
 /**
  * Run `body` on `inputs` and keep nothing of what it computes on the way; `backward()` runs it again. Leaves that it uses,
  * such as parameters, get their gradients as ever. `body` must compute the same both times: random numbers are keyed, so
- * dropout is fine.
+ * dropout is fine. Gradients are the same bits as without, unless an input is used elsewhere, too: the gradient of such a
+ * one is added up in another order.
  *
  * Throws GradError when `body` uses a tensor that was computed from leaves and is not among `inputs`, or when
  * `backward()` finds that it computes something else the second time.

@@ -103,7 +103,12 @@ export interface Op<P = unknown, I extends readonly Tensor[] = readonly Tensor[]
    */
   vjp?(gradients: readonly Tensor[], context: VjpContext<P, I>): Gradients<I>;
   /** What the gradient needs kept. */
-  readonly saves?: { readonly inputs?: readonly number[]; readonly outputs?: readonly number[] };
+  readonly saves?: {
+    readonly inputs?: readonly number[];
+    readonly outputs?: readonly number[];
+    /** A product of two: the gradient of one needs only the other, which is kept only where that gradient is wanted. */
+    readonly bilinear?: boolean;
+  };
   /** Ops that only its gradient calls. */
   readonly companions?: readonly AnyOp[];
   /** Outputs that no gradient flows through, such as indices. */

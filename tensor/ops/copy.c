@@ -23,7 +23,8 @@ static inline double read_as_double(int64_t type, const char *p) {
 
 // A double as an integer of 32 bits, as JavaScript's typed arrays convert it: toward zero, modulo 2^32, NaN to 0.
 static inline int32_t wrapped(double value) {
-  if (!(__builtin_fabs(value) < 9.2e18)) return 0;
+  if (!__builtin_isfinite(value)) return 0;
+  if (__builtin_fabs(value) > 9e18) value = fmod(value, 4294967296.0);
   return (int32_t)(uint32_t)(int64_t)value;
 }
 

@@ -26,7 +26,7 @@ export const copy: Unary<CopyParams> = {
   outputs: ([{ shape, dtype }], params) => [{ shape, dtype: params.dtype ?? dtype }],
   reference: ([x], [out], { accumulate }) => {
     for (let i = 0; i < out.data.length; i++) {
-      out.data[i] = x.data[i] + (accumulate ? out.data[i] : 0);
+      out.data[i] = accumulate ? out.data[i] + x.data[i] : x.data[i];
     }
   },
   kernel: {

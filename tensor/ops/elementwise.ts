@@ -28,6 +28,7 @@ export const mul: Pointwise = zip("mul", {
   c: "x * y",
   vjp: (g, x, y, needs) => [needs[0] ? g.mul(y) : null, needs[1] ? g.mul(x) : null],
   saves: [0, 1],
+  bilinear: true,
 });
 
 /** x / y. */

@@ -61,17 +61,17 @@ export const linear: Binary = {
       to.integer(0).integer(out).integer(0);
     },
   },
-  vjp: ([gradient], { inputs: [x, weight], needs, into, applyInto }) => {
-    const [out, width] = weight.shape;
-    const dy = gradient.reshape([gradient.size / out, out]); // [rows, out]
-    const dx = needs[0] ? dy.matmul(weight).reshape(x.shape) : null;
+  vjp: ([gradient], { inputs: [x, weight], specs, needs, into, applyInto }) => {
+    const { shape } = specs[0], [out, width] = specs[1].shape;
+    const count = sizeOf(shape.slice(0, -1)), dy = gradient.reshape([count, out]);
+    const dx = needs[0] ? dy.matmul(weight).reshape(shape) : null;
     if (!needs[1]) return [dx, null];
-    const rows = x.reshape([x.size / width, width]), dw = into(1);
+    const rows = x.reshape([count, width]), dw = into(1);
     if (!dw) return [dx, dy.t().matmul(rows)];
     applyInto(matmulWide, [dy.t(), rows], [dw], { accumulate: true });
     return [dx, dw];
   },
-  saves: { inputs: [0, 1] },
+  saves: { inputs: [0, 1], bilinear: true },
   samples: [
     { shapes: [[5, 3], [4, 3]], params: undefined },
     { shapes: [[2, 3, 8], [17, 8]], params: undefined },

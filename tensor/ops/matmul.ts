@@ -106,14 +106,14 @@ function product(
         to.integer(m * n).integer(n).integer(accumulate ? 1 : 0);
       },
     },
-    vjp: ([g], { inputs: [a, b], needs }) => {
-      const gradient = g.to(a.dtype);
+    vjp: ([g], { inputs: [a, b], specs, needs }) => {
+      const gradient = g.to(specs[0].dtype);
       return [
         needs[0] ? gradient.matmul(b.transpose(-2, -1)) : null,
         needs[1] ? a.transpose(-2, -1).matmul(gradient) : null,
       ];
     },
-    saves: { inputs: [0, 1] },
+    saves: { inputs: [0, 1], bilinear: true },
     samples: shapes.map((shapes) => ({ shapes, params: {} })),
   };
 }

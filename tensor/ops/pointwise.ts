@@ -61,6 +61,8 @@ export interface ZipDefinition {
   ) => [Tensor | null, Tensor | null];
   /** The inputs that `vjp` looks at; the others are not kept. */
   readonly saves?: readonly number[];
+  /** It is a product: each gradient looks at the other input only. */
+  readonly bilinear?: boolean;
   /** Computes on floating types only. */
   readonly floating?: boolean;
   readonly draw?: (input: number, uniform: number) => number;
@@ -187,7 +189,7 @@ export function map(name: string, { js, c, derivative, draw }: MapDefinition): U
 
 /** An op of two inputs that broadcast, or of one and a number. */
 export function zip(name: string, definition: ZipDefinition): Pointwise {
-  const { js, c, vjp, saves = [], floating, draw } = definition;
+  const { js, c, vjp, saves = [], bilinear = false, floating, draw } = definition;
   return {
     name,
     outputs: (inputs) => {
@@ -200,7 +202,7 @@ export function zip(name: string, definition: ZipDefinition): Pointwise {
     kernel: pointwiseKernel(floating ? "ZIP_FLOAT" : "ZIP", name, c),
     ...(vjp
       ? {
-        saves: { inputs: saves },
+        saves: { inputs: saves, bilinear },
         vjp: ([g], { inputs, params, needs }) => {
           const gradients = vjp(g, inputs[0], inputs[1] ?? params.number!, needs);
           return (needs.length === 1 ? [gradients[0]] : gradients) as never;
