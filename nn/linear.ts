@@ -34,6 +34,6 @@ export class Linear extends Module {
   forward(x: Tensor): Tensor {
     let y = x.linear(this.weight);
     if (this.bias) y = y.add(this.bias);
-    return this.adapter ? y.add(this.adapter.forward(x)) : y;
+    return this.adapter?.active ? y.add(this.adapter.forward(x)) : y;
   }
 }

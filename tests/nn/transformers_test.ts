@@ -4,47 +4,21 @@
  *
  * @module
  */
-import { fileURLToPath } from "node:url";
-import { Decoder, toFloat32, toHuggingFaceName } from "../../nn/mod.ts";
-import { SafetensorsFile, type Shape, Tensor } from "../../tensor/mod.ts";
+import { Decoder, toHuggingFaceName } from "../../nn/mod.ts";
 import { assertClose, tensorTest } from "../support.ts";
-
-const folderOf = (name: string): string =>
-  fileURLToPath(new URL(`../golden/transformers/${name}`, import.meta.url));
-
-/** ids [batch, time], and what transformers computed from them. */
-class Golden implements Disposable {
-  readonly #file: SafetensorsFile;
-
-  constructor(folder: string) {
-    this.#file = SafetensorsFile.open(`${folder}/golden.safetensors`);
-  }
-
-  numbers(name: string): Float32Array {
-    return toFloat32("f32", this.#file.read(name));
-  }
-
-  ids(): Tensor {
-    const shape: Shape = this.#file.entries.get("ids")!.shape;
-    return Tensor.fromBytes(this.#file.read("ids"), shape, { dtype: "i32" });
-  }
-
-  [Symbol.dispose](): void {
-    this.#file.close();
-  }
-}
+import { Golden, goldenFolder } from "./golden.ts";
 
 for (const name of ["llama", "nemotron"]) {
   tensorTest(`a ${name} of transformers has its logits`, () => {
-    using golden = new Golden(folderOf(name));
-    using decoder = Decoder.load(folderOf(name), { train: false });
+    using golden = new Golden(`transformers/${name}`);
+    using decoder = Decoder.load(goldenFolder(`transformers/${name}`), { train: false });
     const logits = decoder.logits(golden.ids()).data();
     assertClose(logits, golden.numbers("logits"), { absolute: 5e-6, relative: 0 }, name);
   });
 
   tensorTest(`a ${name} of transformers has its loss and gradients`, () => {
-    using golden = new Golden(folderOf(name));
-    using decoder = Decoder.load(folderOf(name));
+    using golden = new Golden(`transformers/${name}`);
+    using decoder = Decoder.load(goldenFolder(`transformers/${name}`));
     const ids = golden.ids(), time = ids.shape[1];
     const logP = decoder.logits(ids).slice(1, 0, time - 1).logSoftmax(-1);
     const loss = logP.gather(2, ids.slice(1, 1).unsqueeze(2)).mean().neg();
