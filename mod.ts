@@ -1,5 +1,5 @@
 /**
- * Denotron: tensors with gradients, and everything built on them, for Deno.
+ * Denotron: tensors with gradients, and language models built on them, for Deno.
  *
  * @example
  * ```ts
@@ -11,4 +11,6 @@
  *
  * @module
  */
+export * from "./nn/mod.ts";
 export * from "./tensor/mod.ts";
+export * from "./text/mod.ts";

@@ -46,9 +46,9 @@ export {
   clipScale,
   ema,
   globalNorm,
-  type ParameterArena,
   sgd,
   type SgdArena,
   type SgdOptions,
+  type StepArena,
   type StepOptions,
 } from "./updates.ts";

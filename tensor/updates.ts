@@ -9,7 +9,7 @@ import { scope } from "./scope.ts";
 import { call, callInto, type Tensor } from "./tensor.ts";
 
 /** Arenas that a step reads and writes; all have one shape. */
-export interface ParameterArena {
+export interface StepArena {
   /** The parameters, f32. */
   readonly master: Tensor;
   /** Their gradient, f32; it is only read. */
@@ -19,7 +19,7 @@ export interface ParameterArena {
 }
 
 /** What AdamW keeps between steps; zeros before the first one. */
-export interface AdamwArena extends ParameterArena {
+export interface AdamwArena extends StepArena {
   /** Running mean of the gradient. */
   readonly m: Tensor;
   /** Running mean of its square. */
@@ -27,7 +27,7 @@ export interface AdamwArena extends ParameterArena {
 }
 
 /** What gradient descent with momentum keeps between steps. */
-export interface SgdArena extends ParameterArena {
+export interface SgdArena extends StepArena {
   /** The running sum of gradients, zeros before the first step; may be left out without momentum. */
   readonly velocity?: Tensor;
 }

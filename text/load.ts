@@ -15,7 +15,7 @@ import { readTiktoken, type TiktokenOptions } from "./tiktoken.ts";
 import { decodeUtf8 } from "./utf8.ts";
 
 /** What the files themselves do not say. */
-export interface LoadOptions {
+export interface TokenizerOptions {
   /** For tiktoken-format files; the default is Llama 3.1. */
   readonly tiktoken?: TiktokenOptions;
 }
@@ -33,7 +33,7 @@ const sideFiles = [
 /** Reads a tokenizer from a file, or from a folder that holds one. */
 export async function readTokenizer(
   path: string,
-  options: LoadOptions = {},
+  options: TokenizerOptions = {},
 ): Promise<LoadedTokenizer> {
   const isFolder = (await Deno.stat(path)).isDirectory;
   const folder = isFolder ? path : dirname(path);
@@ -84,7 +84,7 @@ function fromJson(bytes: Uint8Array, side: ReadonlyMap<string, Uint8Array>): Loa
   return { ...loaded, files: new Map([["tokenizer.json", bytes]]) };
 }
 
-function readBinary(file: string, bytes: Uint8Array, options: LoadOptions): LoadedTokenizer {
+function readBinary(file: string, bytes: Uint8Array, options: TokenizerOptions): LoadedTokenizer {
   if (file.endsWith(".bin")) return readLlama2c(bytes);
   // Llama 3 gives its tiktoken ranks the name that SentencePiece models have.
   const isText = /^[A-Za-z0-9+/]+=* \d+\r?\n/.test(decodeUtf8(bytes.subarray(0, 1024)));

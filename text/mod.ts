@@ -9,7 +9,7 @@ export { ChatTemplate, type MaskedTokens, type RenderOptions, type TargetOptions
 export { defaultTemplate } from "./default_template.ts";
 export * from "./errors.ts";
 export type { Json } from "./hugging_face_config.ts";
-export type { LoadOptions } from "./load.ts";
+export type { TokenizerOptions } from "./load.ts";
 export type { LoadedTokenizer, SpecialIds, TokenModel } from "./model.ts";
 export { gpt2Pattern, llama3Pattern, qwen2Pattern } from "./pattern.ts";
 export {

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { TokenizerError } from "./errors.ts";
 import { readHuggingFace } from "./hugging_face.ts";
 import type { Json } from "./hugging_face_config.ts";
-import { type LoadOptions, readTokenizer } from "./load.ts";
+import { readTokenizer, type TokenizerOptions } from "./load.ts";
 import type { LoadedTokenizer, SpecialIds, TokenModel } from "./model.ts";
 import { type TokenBytes, TokenStream } from "./stream.ts";
 import { readVocabulary, type VocabularySource } from "./vocabulary.ts";
@@ -75,7 +75,7 @@ export class Tokenizer implements TokenBytes {
    *
    * Throws TokenizerFormatError for a file that is none of them, or cut.
    */
-  static async load(path: string, options: LoadOptions = {}): Promise<Tokenizer> {
+  static async load(path: string, options: TokenizerOptions = {}): Promise<Tokenizer> {
     return new Tokenizer(await readTokenizer(path, options));
   }
 

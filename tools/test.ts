@@ -12,6 +12,8 @@ import { device } from "../tensor/mod.ts";
 import { countTests, type TestCounts } from "./junit.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
+// Here and not in deno.json, because examples in documentation load the kernels on first use, which would count as a leak.
+const sanitizers = ["--sanitize-ops", "--sanitize-resources"];
 const NOTHING: TestCounts = { passed: 0, failed: 0, skipped: [] };
 
 /** Compiles the kernels before the workers start, which would otherwise all do it at once. */
@@ -29,8 +31,10 @@ async function runTests(args: readonly string[]): Promise<{ ok: boolean; counts:
   try {
     const report = join(directory, "report.xml");
     const child = new Deno.Command(Deno.execPath(), {
-      args: ["test", "-A", "--parallel", `--junit-path=${report}`, ...args],
+      args: ["test", "-A", "--parallel", ...sanitizers, `--junit-path=${report}`, ...args],
       cwd: root,
+      // Files run side by side, on a thread each; tests about threads choose their own number.
+      env: { DENOTRON_THREADS: Deno.env.get("DENOTRON_THREADS") ?? "1" },
     }).spawn();
     const { success, signal } = await child.status;
     if (signal !== null) {

@@ -47,7 +47,7 @@ export class CpuKernels {
   #builtin: Kernels | null = null;
   #sources: ReadonlySet<string> = new Set();
   readonly #others = new Map<string, Kernels>();
-  #threads = navigator.hardwareConcurrency;
+  #threads = threadsFromEnvironment();
 
   /** What runs the ops, for people. */
   get description(): string {
@@ -114,6 +114,7 @@ export class CpuKernels {
     if (!compiler || this.#runtime) return this.#runtime;
     const units = [{ name: "runtime.c", source: readSource(runtimeSource) }];
     const path = compileLibrary({ name: "denotron-runtime", units, headers: [], compiler });
+    limitSpinning();
     this.#runtime = openLibrary(path, runtimeSymbols).symbols;
     this.#runtime.set_threads(this.#threads);
     return this.#runtime;
@@ -135,6 +136,25 @@ export class CpuKernels {
     }
     return kernels;
   }
+}
+
+/** `DENOTRON_THREADS`, or as many as the machine runs at once. */
+function threadsFromEnvironment(): number {
+  const given = Deno.env.get("DENOTRON_THREADS");
+  if (given === undefined) return navigator.hardwareConcurrency;
+  if (/^[1-9]\d{0,3}$/.test(given)) return Number(given);
+  throw new RangeError(
+    `threads: DENOTRON_THREADS is "${given}". Set it to a whole number of at least 1.`,
+  );
+}
+
+/**
+ * GNU OpenMP's threads wait for each other in a loop, for tens of milliseconds before they sleep. On a machine that does
+ * other work too they then wait for threads that cannot run because of the waiting. It reads this when it is loaded.
+ */
+function limitSpinning(): void {
+  if (Deno.env.has("OMP_WAIT_POLICY") || Deno.env.has("GOMP_SPINCOUNT")) return;
+  Deno.env.set("GOMP_SPINCOUNT", "3000"); // about 0.2 ms
 }
 
 /** Every op that comes with the library, those that only gradients call included. */
