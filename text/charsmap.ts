@@ -8,9 +8,14 @@
 import { TokenizerFormatError } from "./errors.ts";
 import { decodeUtf8, encodeUtf8 } from "./utf8.ts";
 
-/** A normaliser made of a `precompiled_charsmap`; the identity for an empty one. */
+/** The normaliser that changes nothing. */
+export function keepText(text: string): string {
+  return text;
+}
+
+/** A normaliser made of a `precompiled_charsmap`; {@linkcode keepText} for an empty one. */
 export function charsmapNormalizer(map: Uint8Array): (text: string) => string {
-  if (map.length === 0) return (text) => text;
+  if (map.length === 0) return keepText;
   const trieBytes = map.length < 4
     ? Infinity
     : new DataView(map.buffer, map.byteOffset).getUint32(0, true);

@@ -18,6 +18,7 @@ import {
 } from "./hugging_face_config.ts";
 import type { LoadedTokenizer, SpecialIds, TokenModel } from "./model.ts";
 import { encodeUtf8 } from "./utf8.ts";
+import { partsOfByteLevel } from "./vocabulary_parts.ts";
 
 /** The files of a Hugging Face tokenizer, parsed. */
 export interface HuggingFaceFiles {
@@ -68,6 +69,7 @@ function libraryModel(json: Json, config: Json): TokenModel {
       ? byteLevelEncoder(json, library, tokens, decoding.normalize)
       : undefined) ?? ((text) => library.encode(text, { add_special_tokens: false }).ids);
   const encode = encoder(library, added);
+  const vocabulary = decoding.byteLevel ? partsOfByteLevel(json, tokens, added) : undefined;
   // Made on first use: most programs never encode text that must not form special tokens.
   let encodePlain: ((text: string) => number[]) | undefined;
   return {
@@ -87,6 +89,7 @@ function libraryModel(json: Json, config: Json): TokenModel {
     },
     bytes,
     normalize: decoding.normalize,
+    ...(vocabulary === undefined ? {} : { vocabulary }),
   };
 }
 

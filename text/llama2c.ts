@@ -5,6 +5,7 @@
  * @module
  */
 
+import { keepText } from "./charsmap.ts";
 import { TokenizerFormatError } from "./errors.ts";
 import type { LoadedTokenizer } from "./model.ts";
 import { spaceMark } from "./piece.ts";
@@ -42,7 +43,7 @@ export function readLlama2c(file: Uint8Array): LoadedTokenizer {
     algorithm: "bpe",
     addSpacePrefix: true,
     collapseSpaces: false,
-    normalize: (text) => text,
+    normalize: keepText,
     prefix: [bos],
     suffix: [],
   });

@@ -5,6 +5,8 @@
  * @module
  */
 
+import type { VocabularyParts } from "./vocabulary_parts.ts";
+
 /** How a file format turns ordinary text into ids, and ids into bytes. */
 export interface TokenModel {
   /** Token spellings as in the file, by id; a hole is an id that the file does not define. */
@@ -26,6 +28,8 @@ export interface TokenModel {
   bytes(id: number): Uint8Array;
   /** The Unicode normalisation that encoding applies; the identity for most formats. */
   normalize(text: string): string;
+  /** The same as plain lists, where lists can say it. */
+  readonly vocabulary?: VocabularyParts;
 }
 
 /** The ids with a role. `eos` lists every id that ends a generation. */

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { keepText } from "./charsmap.ts";
 import { TokenizerError } from "./errors.ts";
 import { mergeByRank } from "./merge.ts";
 import type { TokenModel } from "./model.ts";
@@ -13,6 +14,7 @@ import { byteOfPiece, bytePiece, pieceBytes, spaceMark } from "./piece.ts";
 import { SectionSplitter } from "./sections.ts";
 import { prefixMap, type ScoredPiece, viterbi } from "./unigram.ts";
 import { encodeUtf8 } from "./utf8.ts";
+import type { VocabularyParts } from "./vocabulary_parts.ts";
 import { WordCache } from "./word_cache.ts";
 
 /** What a piece is for, numbered as in the model file and in GGUF. */
@@ -94,6 +96,21 @@ export function pieceModel(vocabulary: PieceVocabulary): TokenModel {
       return type === PieceType.control ? encodeUtf8(text) : pieceBytes(text);
     },
     normalize: (text) => vocabulary.normalize(text),
+    // Lists have no place for a character map.
+    ...(vocabulary.normalize === keepText ? { vocabulary: partsOfPieces(vocabulary) } : {}),
+  };
+}
+
+/** The vocabulary as plain lists. */
+function partsOfPieces(vocabulary: PieceVocabulary): VocabularyParts {
+  const { pieces, algorithm, addSpacePrefix, collapseSpaces } = vocabulary;
+  return {
+    model: algorithm === "bpe" ? "llama" : "t5",
+    tokens: pieces.map(({ text }) => text),
+    scores: pieces.map(({ score }) => score),
+    types: pieces.map(({ type }) => type),
+    addSpacePrefix,
+    removeExtraSpaces: collapseSpaces,
   };
 }
 

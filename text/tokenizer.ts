@@ -116,6 +116,22 @@ export class Tokenizer implements TokenBytes {
     return new TokenStream(this, options);
   }
 
+  /**
+   * The tokenizer as plain lists, from which {@linkcode Tokenizer.fromVocabulary} makes an equal one, and which a GGUF
+   * file can carry; undefined where lists cannot say all of it.
+   */
+  get vocabulary(): VocabularySource | undefined {
+    const { vocabulary, prefix, suffix } = this.#model;
+    if (vocabulary === undefined) return undefined;
+    return {
+      ...vocabulary,
+      ...this.special,
+      addBos: prefix.length > 0,
+      addEos: suffix.length > 0,
+      ...(this.chatTemplate === undefined ? {} : { chatTemplate: this.chatTemplate }),
+    };
+  }
+
   /** Whether the vocabulary has a token of this spelling. */
   has(token: string): boolean {
     return this.#ids.has(token);
@@ -172,7 +188,7 @@ export class Tokenizer implements TokenBytes {
   async save(folder: string): Promise<void> {
     if (this.#files.size === 0) {
       throw new TokenizerError(
-        "save: a piece vocabulary made in memory has no file form. " +
+        "save: the tokenizer was made without files. " +
           "Keep the file that it comes from next to the checkpoint.",
       );
     }

@@ -4,12 +4,14 @@
  * @module
  */
 
+import { keepText } from "./charsmap.ts";
 import { TokenizerFormatError } from "./errors.ts";
 import { readHuggingFace } from "./hugging_face.ts";
 import { withoutUndefined } from "./hugging_face_config.ts";
 import type { LoadedTokenizer } from "./model.ts";
 import { gpt2Pattern, llama3Pattern, qwen2Pattern } from "./pattern.ts";
 import { pieceModel, PieceType } from "./sentencepiece.ts";
+import { sentencePieceFile } from "./sentencepiece_writer.ts";
 import { byteLevelJson } from "./tokenizer_json.ts";
 import { encodeUtf8 } from "./utf8.ts";
 
@@ -116,11 +118,12 @@ function pieces(source: VocabularySource): LoadedTokenizer {
     algorithm: source.model === "llama" ? "bpe" : "unigram",
     addSpacePrefix: source.addSpacePrefix ?? true,
     collapseSpaces: source.removeExtraSpaces ?? false,
-    normalize: (text) => text,
+    normalize: keepText,
     prefix: [],
     suffix: [],
   });
-  return { model, special: { eos: [] }, files: new Map() };
+  const files = new Map([["tokenizer.model", sentencePieceFile(source)]]);
+  return { model, special: { eos: [] }, files };
 }
 
 function check(source: VocabularySource): void {
