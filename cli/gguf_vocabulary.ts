@@ -54,8 +54,12 @@ export function vocabularyOfGguf(metadata: Metadata): VocabularySource | null {
   };
 }
 
-/** The metadata that {@linkcode vocabularyOfGguf} reads a vocabulary from. */
-export function ggufOfVocabulary(vocabulary: VocabularySource): Map<string, GgufValue> {
+/**
+ * The metadata that {@linkcode vocabularyOfGguf} reads a vocabulary from, for a model with `size` ids: other readers take
+ * the number of tokens for that of ids.
+ */
+export function ggufOfVocabulary(source: VocabularySource, size: number): Map<string, GgufValue> {
+  const vocabulary = padded(source, size);
   const { model, tokens, scores, types, merges, pattern, eos = [] } = vocabulary;
   const list = (of: GgufScalarType, value: ArrayLike<number | string> | undefined) =>
     value === undefined ? undefined : { type: "array", of, value: Array.from(value) } as const;
@@ -83,4 +87,22 @@ export function ggufOfVocabulary(vocabulary: VocabularySource): Map<string, Gguf
   return new Map(
     Object.entries(fields).filter((field): field is [string, GgufValue] => field[1] !== undefined),
   );
+}
+
+/** Token types: ordinary, and of an id that no text has. */
+const normalType = 1;
+const unusedType = 5;
+
+function padded(vocabulary: VocabularySource, size: number): VocabularySource {
+  const { tokens, scores, types } = vocabulary;
+  const missing = Math.max(0, size - tokens.length);
+  const names = Array.from({ length: missing }, (_, i) => `[PAD${tokens.length + i}]`);
+  const filled = (list: ArrayLike<number>, value: number): number[] =>
+    Array.from({ length: tokens.length + missing }, (_, i) => list[i] ?? value);
+  return {
+    ...vocabulary,
+    tokens: [...tokens, ...names],
+    types: filled(types ?? tokens.map(() => normalType), unusedType),
+    ...(scores === undefined ? {} : { scores: filled(scores, -1e9) }),
+  };
 }

@@ -5,7 +5,7 @@
  */
 import { existsSync, readdirSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
-import { type CheckpointEntry, type CheckpointSource, Decoder, openCheckpoint } from "../nn/mod.ts";
+import { type CheckpointSource, Decoder, openCheckpoint } from "../nn/mod.ts";
 import { bytesOf, device } from "../tensor/mod.ts";
 import { Tokenizer } from "../text/mod.ts";
 import { UsageError } from "./errors.ts";
@@ -23,6 +23,7 @@ import {
 } from "./options.ts";
 import { Progress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
+import { watchReads } from "./watch.ts";
 
 /** What `--model` takes. */
 export const modelHelp =
@@ -96,28 +97,6 @@ function loadDecoder(
     ? source.entries
     : watchReads(source.entries, (bytes, all) => progress.update(bytes, all));
   return Decoder.load({ spec: source.spec, entries: shown }, { dtype, train: false });
-}
-
-/** The same tensors; `onRead` hears how many bytes were read of how many, as stored. */
-export function watchReads(
-  entries: ReadonlyMap<string, CheckpointEntry>,
-  onRead: (bytes: number, total: number, name: string) => void,
-): Map<string, CheckpointEntry> {
-  const sizeOf = ({ shape }: CheckpointEntry): number => shape.reduce((a, b) => a * b, 1);
-  const total = entries.values().reduce((sum, entry) => sum + sizeOf(entry), 0);
-  let [done, read] = [0, 0];
-  return new Map(
-    entries.entries().map(([name, entry]) => {
-      const watched = (): Uint8Array => {
-        const bytes = entry.read();
-        done += sizeOf(entry);
-        read += bytes.length;
-        onRead(read, Math.round(read * total / done), name);
-        return bytes;
-      };
-      return [name, { dtype: entry.dtype, shape: entry.shape, read: watched }];
-    }),
-  );
 }
 
 /** The tokenizer that the user named, else the model's own. Throws UsageError when there is neither. */
