@@ -21,9 +21,12 @@ type Saves = NonNullable<Op["saves"]>;
 const nothing: readonly (Tensor | null)[] = [];
 
 /** Where an input that requires a gradient came from: an output of an earlier node, or a leaf. */
-interface Edge {
+export interface Edge {
+  /** The recorded call that made the input; null for a leaf. */
   readonly node: Node | null;
+  /** Which of its outputs. */
   readonly index: number;
+  /** The leaf itself; null for what was computed. */
   readonly leaf: Tensor | null;
 }
 
@@ -36,6 +39,7 @@ export class Node {
   /** Its gradient was taken, or can no longer be asked for. */
   freed = false;
 
+  /** A call as `attach` records it. */
   constructor(
     /** Later nodes have larger ids. */
     readonly id: number,

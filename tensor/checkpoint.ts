@@ -10,7 +10,7 @@ import { scope } from "./scope.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** What is run twice. */
-type Body<I extends readonly Tensor[]> = (...inputs: I) => Tensor;
+export type CheckpointBody<I extends readonly Tensor[]> = (...inputs: I) => Tensor;
 
 /**
  * Run `body` on `inputs` and keep nothing of what it computes on the way; `backward()` runs it again. Leaves that it uses,
@@ -29,7 +29,10 @@ type Body<I extends readonly Tensor[]> = (...inputs: I) => Tensor;
  * console.assert(Math.abs(weight.grad!.data()[0] - 2 * Math.E) < 1e-5);
  * ```
  */
-export function checkpoint<I extends readonly Tensor[]>(body: Body<I>, ...inputs: I): Tensor {
+export function checkpoint<I extends readonly Tensor[]>(
+  body: CheckpointBody<I>,
+  ...inputs: I
+): Tensor {
   if (!isRecording()) return body(...inputs);
   const needs = inputs.map((x) => x.requiresGrad);
   // Recorded, only to learn whether a gradient is wanted: the record is gone when the scope ends.
@@ -65,7 +68,7 @@ export function checkpoint<I extends readonly Tensor[]>(body: Body<I>, ...inputs
 
 /** Run `body` on stand-ins for `inputs`; `arrive` is handed the gradients of those, to own. */
 function record<I extends readonly Tensor[]>(
-  body: Body<I>,
+  body: CheckpointBody<I>,
   inputs: readonly Tensor[],
   needs: readonly boolean[],
   arrive: (gradient: Tensor, input: number) => void,

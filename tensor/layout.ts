@@ -10,6 +10,7 @@ export type Shape = readonly number[];
 
 /** Where the elements of a tensor lie in its storage. */
 export interface Layout {
+  /** Sizes of the axes. */
   readonly shape: Shape;
   /** Elements to step for one more along each axis; 0 repeats. */
   readonly strides: readonly number[];
@@ -61,9 +62,8 @@ export function isContiguous({ shape, strides }: Layout): boolean {
 /** `axis` counted from the front, negative values counted from the back. Throws ShapeError when there is no such axis. */
 export function resolveAxis(op: string, axis: number, rank: number): number {
   if (!Number.isInteger(axis) || axis < -rank || axis >= rank) {
-    throw new ShapeError(
-      `${op}: no axis ${axis} in a tensor of rank ${rank}. Use -${rank} to ${rank - 1}.`,
-    );
+    const range = rank > 0 ? `Use -${rank} to ${rank - 1}.` : "It has none.";
+    throw new ShapeError(`${op}: no axis ${axis} in a tensor of rank ${rank}. ${range}`);
   }
   return axis < 0 ? axis + rank : axis;
 }

@@ -11,8 +11,19 @@
  *
  * @module
  */
-export * from "./autograd.ts";
-export { checkpoint } from "./checkpoint.ts";
+export {
+  attach,
+  type Edge,
+  isRecording,
+  type Node,
+  noGrad,
+  type Rule,
+  withRecording,
+} from "./autograd.ts";
+export type { Backend } from "./backend/backend.ts";
+export type { CpuBackend } from "./backend/cpu.ts";
+export type { MemoryBlock, MemorySegment, MemoryStats } from "./backend/pool.ts";
+export { checkpoint, type CheckpointBody } from "./checkpoint.ts";
 export { device, type DeviceName } from "./device.ts";
 export * from "./dtype.ts";
 export * from "./errors.ts";
@@ -28,6 +39,7 @@ export * from "./rope_table.ts";
 export * from "./safetensors.ts";
 export { scope, type Tracked } from "./scope.ts";
 export * from "./sequences.ts";
+export { Handle } from "./handle.ts";
 export { Storage } from "./storage.ts";
 export {
   type Axes,

@@ -12,20 +12,27 @@ import type { Tensor } from "./tensor.ts";
 
 /** What a kernel sees of a tensor: memory and how it is laid out; no gradients. */
 export interface View extends Layout {
+  /** The memory. */
   readonly storage: Storage;
+  /** Element type. */
   readonly dtype: DType;
 }
 
 /** Shape and element type of a tensor that does not exist yet. */
 export interface TensorSpec {
+  /** Sizes of the axes. */
   readonly shape: Shape;
+  /** Element type. */
   readonly dtype: DType;
 }
 
 /** What a reference implementation sees of a tensor: its elements in row-major order, decoded to numbers. */
 export interface NumberTensor {
+  /** Sizes of the axes. */
   readonly shape: Shape;
+  /** Element type it was decoded from, or will be encoded to. */
   readonly dtype: DType;
+  /** The elements. */
   readonly data: NumberArray;
 }
 
@@ -58,6 +65,7 @@ export interface VjpContext<P, I extends readonly Tensor[]> {
   readonly outputs: readonly Tensor[];
   /** Shape and element type of each input, saved or not. */
   readonly specs: PerInput<I, TensorSpec>;
+  /** The parameters of the call. */
   readonly params: P;
   /** Whether the gradient of each input is wanted. */
   readonly needs: PerInput<I, boolean>;
@@ -79,7 +87,9 @@ export type Gradients<I extends readonly unknown[]> = PerInput<I, Tensor | null>
 
 /** Inputs and parameters to test an op with. */
 export interface Sample<P, I extends readonly unknown[] = readonly unknown[]> {
+  /** Shape of each input. */
   readonly shapes: PerInput<I, Shape>;
+  /** The parameters of the call. */
   readonly params: P;
   /** Element type of each input where it is not the floating type under test. */
   readonly dtypes?: readonly (DType | null)[];
@@ -115,6 +125,7 @@ export interface Op<P = unknown, I extends readonly Tensor[] = readonly Tensor[]
   readonly constantOutputs?: readonly number[];
   /** Floating inputs that no gradient flows to, such as tables. */
   readonly constantInputs?: readonly number[];
+  /** What to test it with: every parameter, odd sizes, one element, none. */
   readonly samples: readonly Sample<P, I>[];
 }
 
@@ -129,11 +140,13 @@ export type Ternary<P = void> = Op<P, readonly [Tensor, Tensor, Tensor]>;
 
 /** An op that only looks at the same memory differently. */
 export interface ViewOp<P = unknown> {
+  /** As users call it, and as errors name it. */
   readonly name: string;
   /** The new layout. Throws ShapeError when it cannot be. */
   layout(x: Layout, params: P): Layout;
   /** Its gradient, given that of the view and the shape of the input. */
   vjp(gradient: Tensor, input: TensorSpec, params: P, context: ViewContext): Tensor;
+  /** What to test it with. */
   readonly samples: readonly { readonly shape: Shape; readonly params: P }[];
 }
 

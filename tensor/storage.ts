@@ -4,7 +4,7 @@
  * @module
  */
 import type { Backend } from "./backend/backend.ts";
-import type { Block } from "./backend/pool.ts";
+import type { MemoryBlock } from "./backend/pool.ts";
 
 /** A block of a backend's memory; the only owner of bytes. Tensors, views and the tape each hold a reference. */
 export class Storage {
@@ -13,7 +13,7 @@ export class Storage {
   readonly address: number;
 
   /** Take ownership of `block`, which `backend` handed out. */
-  constructor(readonly backend: Backend, readonly block: Block) {
+  constructor(readonly backend: Backend, readonly block: MemoryBlock) {
     this.address = block.segment.address + block.offset;
   }
 

@@ -145,6 +145,7 @@ export class Tensor extends Handle {
     return result;
   }
 
+  /** Copies the raw bytes of the elements, in row-major order, to `target`. */
   override readBytes(target: Uint8Array): void {
     this.checkAlive("readBytes");
     const needed = this.size * bytesOf(this.dtype);
@@ -255,6 +256,7 @@ export class Tensor extends Handle {
     }
   }
 
+  /** Give its memory and its gradient's back, once no view and no recorded call needs them. Safe to call twice. */
   override [Symbol.dispose](): void {
     if (this.disposed) return;
     super[Symbol.dispose]();
@@ -339,7 +341,7 @@ export class Tensor extends Handle {
     if (!Number.isInteger(index) || index < -size || index >= size) {
       throw new IndexError(
         `select: no element ${index} along axis ${at} of ${formatShape(this.shape)} (${size}). ` +
-          `Use -${size} to ${size - 1}.`,
+          (size > 0 ? `Use -${size} to ${size - 1}.` : "It has none."),
       );
     }
     const start = index < 0 ? index + size : index;
@@ -619,6 +621,7 @@ export class Tensor extends Handle {
 
   /** With this as a u8 mask: x where it is not zero, y where it is. All broadcast; one of x and y may be a number. */
   where(x: Tensor, y: Tensor | number): Tensor;
+  /** As above, with a number for `x`. */
   where(x: Tensor | number, y: Tensor): Tensor;
   where(x: Tensor | number, y: Tensor | number): Tensor {
     const a = typeof x === "number" ? (y as Tensor).newZeros([]).fill(x) : x;

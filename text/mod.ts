@@ -29,3 +29,4 @@ export { type TokenBytes, TokenStream } from "./stream.ts";
 export { llama3SpecialTokens, type TiktokenOptions } from "./tiktoken.ts";
 export { type DecodeOptions, type EncodeOptions, Tokenizer } from "./tokenizer.ts";
 export type { VocabularySource } from "./vocabulary.ts";
+export type { VocabularyParts } from "./vocabulary_parts.ts";

@@ -14,7 +14,7 @@ import { bytesOf } from "../dtype.ts";
 import { Storage } from "../storage.ts";
 import type { Backend } from "./backend.ts";
 import { CpuKernels, type NativeKernel } from "./cpu_kernels.ts";
-import { type MemoryStats, Pool, type Segment } from "./pool.ts";
+import { type MemorySegment, type MemoryStats, Pool } from "./pool.ts";
 
 const outOfMemory = 1; // status code of kernel.h
 const hugePage = 2 * 1024 * 1024;
@@ -91,8 +91,18 @@ export class CpuBackend implements Backend {
     if (outputs.length > 0 && outputs.every(isEmpty)) return; // the other axes may be of any size
     const kernel = op.kernel;
     const native = kernel ? this.#lookup(op, kernel, inputs, outputs) : null;
-    if (native) this.#call(op, kernel!, native, inputs, outputs, params);
-    else runReference(op, inputs, outputs, params);
+    const strided = native ? kernel!.strided ?? false : op.name === copy.name;
+    if (strided === true) return this.#execute(op, native, inputs, outputs, params);
+    const reads = typeof strided === "function" ? strided : isContiguous;
+    const ready = inputs.slice();
+    try {
+      inputs.forEach((x, i) => {
+        if (!reads(x, i)) ready[i] = this.#contiguous(x);
+      });
+      this.#execute(op, native, ready, outputs, params);
+    } finally {
+      ready.forEach((x, i) => x !== inputs[i] && x.storage.release());
+    }
   }
 
   /** Nothing to wait for: calls return when they are done. */
@@ -114,40 +124,18 @@ export class CpuBackend implements Backend {
     return native;
   }
 
-  #call(
+  #execute(
     op: AnyOp,
-    kernel: Kernel<unknown>,
-    native: NativeKernel,
+    native: NativeKernel | null,
     inputs: readonly View[],
     outputs: readonly View[],
     params: unknown,
   ): void {
-    const { strided } = kernel;
-    if (strided === true) return this.#invoke(op, kernel, native, inputs, outputs, params);
-    const reads = typeof strided === "function" ? strided : isContiguous;
-    const ready = inputs.slice();
-    try {
-      inputs.forEach((x, i) => {
-        if (!reads(x, i)) ready[i] = this.#contiguous(x);
-      });
-      this.#invoke(op, kernel, native, ready, outputs, params);
-    } finally {
-      ready.forEach((x, i) => x !== inputs[i] && x.storage.release());
-    }
-  }
-
-  #invoke(
-    op: AnyOp,
-    kernel: Kernel<unknown>,
-    native: NativeKernel,
-    inputs: readonly View[],
-    outputs: readonly View[],
-    params: unknown,
-  ): void {
+    if (!native) return runReference(op, inputs, outputs, params);
     // Ops of many inputs, such as concat, need a larger block.
     const slots = 32 + 2 * inputs.length;
     if (slots > this.#arguments.capacity) this.#arguments = new Arguments(2 * slots);
-    kernel.arguments(this.#arguments.reset(), inputs, outputs, params);
+    op.kernel!.arguments(this.#arguments.reset(), inputs, outputs, params);
     const status = this.#kernels.invoke(native, this.#arguments.pointer);
     if (status !== 0) throw statusError(op, status, inputs, params);
   }
@@ -166,7 +154,7 @@ export class CpuBackend implements Backend {
   }
 
   /** Zeroed memory; large segments start at a huge page and ask for them. */
-  #segment(wanted: number): Segment {
+  #segment(wanted: number): MemorySegment {
     const alignment = wanted >= hugePage ? hugePage : 64;
     const buffer = new ArrayBuffer(wanted + alignment);
     const base = Number(Deno.UnsafePointer.value(Deno.UnsafePointer.of(buffer)));
@@ -215,45 +203,43 @@ function runReference(
 
 /** The elements of a view in row-major order. */
 export function toNumbers(view: View): NumberTensor {
-  const { shape, dtype, offset, storage } = view, width = bytesOf(dtype);
-  const { segment, offset: blockOffset } = storage.block;
-  const start = segment.start + blockOffset;
-  if (isContiguous(view)) {
-    const data = decode(dtype, segment.buffer!, start + offset * width, sizeOf(shape));
-    return { shape, dtype, data };
-  }
-  const indices = elementIndices(view);
-  const data = decode(
-    dtype,
-    segment.buffer!,
-    start,
-    1 + indices.reduce((a, b) => Math.max(a, b), 0),
-  );
-  const picked = data.slice(0, 0).constructor as { new (n: number): typeof data };
-  const result = new picked(indices.length);
-  indices.forEach((index, i) => result[i] = data[index]);
-  return { shape, dtype, data: result };
+  const { shape, dtype } = view, size = sizeOf(shape);
+  const { buffer, start } = memoryOf(view);
+  if (isContiguous(view)) return { shape, dtype, data: decode(dtype, buffer, start, size) };
+  const reach = shape.reduce((last, n, axis) => last + (n - 1) * view.strides[axis], 0);
+  const whole = decode(dtype, buffer, start, 1 + reach);
+  const data = new (whole.constructor as new (size: number) => typeof whole)(size);
+  forEachElement(view, (at, i) => data[i] = whole[at]);
+  return { shape, dtype, data };
 }
 
 /** Write numbers in row-major order to where a view's elements lie. */
 function fromNumbers({ data, dtype }: NumberTensor, view: View): void {
-  const width = bytesOf(dtype), { segment, offset: blockOffset } = view.storage.block;
-  const start = segment.start + blockOffset;
-  if (isContiguous(view)) return encode(dtype, data, segment.buffer!, start + view.offset * width);
-  elementIndices(view).forEach((index, i) =>
-    encode(dtype, [data[i]], segment.buffer!, start + index * width)
-  );
+  const { buffer, start } = memoryOf(view), width = bytesOf(dtype);
+  if (isContiguous(view)) return encode(dtype, data, buffer, start);
+  forEachElement(view, (at, i) => encode(dtype, [data[i]], buffer, start + at * width));
 }
 
-/** Index in the storage of each element, in row-major order. */
-function elementIndices({ shape, strides, offset }: View): number[] {
-  let indices = [offset];
-  shape.forEach((size, axis) => {
-    indices = indices.flatMap((base) =>
-      Array.from({ length: size }, (_, i) => base + i * strides[axis])
-    );
-  });
-  return indices;
+/** The buffer that holds a view, and the byte of its first element. */
+function memoryOf({ storage, offset, dtype }: View): { buffer: ArrayBuffer; start: number } {
+  const { segment, offset: blockOffset } = storage.block;
+  const start = segment.start + blockOffset + offset * bytesOf(dtype);
+  return { buffer: segment.buffer!, start };
+}
+
+/** Call `visit` with the distance of each element from the first one and its number, in row-major order. */
+function forEachElement({ shape, strides }: View, visit: (at: number, i: number) => void): void {
+  const size = sizeOf(shape), coordinates = shape.map(() => 0);
+  let at = 0;
+  for (let i = 0; i < size; i++) {
+    visit(at, i);
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      at += strides[axis];
+      if (++coordinates[axis] < shape[axis]) break;
+      at -= coordinates[axis] * strides[axis];
+      coordinates[axis] = 0;
+    }
+  }
 }
 
 /** The kernel code of a view's element type, as `ops/copy.c` numbers them. */

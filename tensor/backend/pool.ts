@@ -7,9 +7,10 @@
 import { OutOfMemoryError } from "../errors.ts";
 
 /** Memory as the system handed it out. */
-export interface Segment {
+export interface MemorySegment {
   /** Native address of its first byte. */
   readonly address: number;
+  /** How many bytes it holds. */
   readonly bytes: number;
   /** The same memory as JavaScript sees it; null where it cannot. */
   readonly buffer: ArrayBuffer | null;
@@ -18,14 +19,19 @@ export interface Segment {
 }
 
 /** A piece of a segment, in use or free. */
-export interface Block {
-  readonly segment: Segment;
+export interface MemoryBlock {
+  /** Where it was cut from. */
+  readonly segment: MemorySegment;
   /** Bytes from the segment's first byte. */
   readonly offset: number;
+  /** How many bytes it holds. */
   bytes: number;
+  /** Whether it waits for reuse. */
   free: boolean;
-  previous: Block | null;
-  next: Block | null;
+  /** The block before it in its segment. */
+  previous: MemoryBlock | null;
+  /** The block after it in its segment. */
+  next: MemoryBlock | null;
 }
 
 /** Figures of a pool, in bytes but for the count. */
@@ -45,9 +51,9 @@ export interface MemoryStats {
 /** Where a pool gets its segments. */
 export interface SegmentSource {
   /** A segment of at least `bytes` bytes, 64-byte aligned. May throw when the system has none. */
-  allocate(bytes: number): Segment;
+  allocate(bytes: number): MemorySegment;
   /** Give a segment back. */
-  release(segment: Segment): void;
+  release(segment: MemorySegment): void;
 }
 
 const alignment = 64;
@@ -62,8 +68,8 @@ const roundUp = (value: number, grain: number): number => Math.ceil(value / grai
 /** Hands out 64-byte aligned blocks and keeps what is given back for the next request. */
 export class Pool {
   readonly #source: SegmentSource;
-  readonly #small: Block[][] = []; // free small blocks, by bytes / alignment
-  readonly #large: Block[] = []; // free large blocks, smallest first
+  readonly #small: MemoryBlock[][] = []; // free small blocks, by bytes / alignment
+  readonly #large: MemoryBlock[] = []; // free large blocks, smallest first
   readonly #stats: MemoryStats;
 
   /** A pool over `source` that reserves at most `limit` bytes. */
@@ -88,7 +94,7 @@ export class Pool {
   }
 
   /** A block of at least `bytes` bytes with undefined contents. Throws OutOfMemoryError beyond the limit. */
-  take(bytes: number): Block {
+  take(bytes: number): MemoryBlock {
     const block = bytes <= smallLimit
       ? this.#takeSmall(bytes)
       : this.#takeLarge(roundUp(bytes, largeGrain));
@@ -101,7 +107,7 @@ export class Pool {
   }
 
   /** Give a block back for reuse. */
-  give(block: Block): void {
+  give(block: MemoryBlock): void {
     this.#stats.blocks--;
     this.#stats.inUse -= block.bytes;
     block.free = true;
@@ -120,7 +126,7 @@ export class Pool {
     return released;
   }
 
-  #takeSmall(bytes: number): Block {
+  #takeSmall(bytes: number): MemoryBlock {
     const size = Math.max(alignment, roundUp(bytes, alignment));
     const free = this.#small[size / alignment] ??= [];
     const block = free.pop();
@@ -139,7 +145,7 @@ export class Pool {
     return free.pop()!;
   }
 
-  #takeLarge(bytes: number): Block {
+  #takeLarge(bytes: number): MemoryBlock {
     const index = this.#firstFit(bytes);
     const block = index < this.#large.length
       ? this.#large.splice(index, 1)[0]
@@ -160,7 +166,7 @@ export class Pool {
     return low;
   }
 
-  #reserve(bytes: number): Block {
+  #reserve(bytes: number): MemoryBlock {
     const stats = this.#stats;
     let size = Math.max(segmentBytes, roundUp(bytes, segmentGrain));
     if (stats.reserved + size > stats.limit) this.trim();
@@ -172,7 +178,7 @@ export class Pool {
   }
 
   /** A segment of `size` bytes; where the system refuses, one of only `bytes` after cached memory is given back. */
-  #allocate(size: number, bytes: number): Segment {
+  #allocate(size: number, bytes: number): MemorySegment {
     try {
       return this.#source.allocate(size);
     } catch {
@@ -185,13 +191,13 @@ export class Pool {
     }
   }
 
-  #release(segment: Segment): number {
+  #release(segment: MemorySegment): number {
     this.#stats.reserved -= segment.bytes;
     this.#source.release(segment);
     return segment.bytes;
   }
 
-  #merge(block: Block): Block {
+  #merge(block: MemoryBlock): MemoryBlock {
     const { previous, next } = block;
     if (next?.free) {
       this.#removeLarge(next);
@@ -203,11 +209,11 @@ export class Pool {
     return previous;
   }
 
-  #addLarge(block: Block): void {
+  #addLarge(block: MemoryBlock): void {
     this.#large.splice(this.#firstFit(block.bytes), 0, block);
   }
 
-  #removeLarge(block: Block): void {
+  #removeLarge(block: MemoryBlock): void {
     this.#large.splice(this.#large.indexOf(block, this.#firstFit(block.bytes)), 1);
   }
 
@@ -222,8 +228,8 @@ export class Pool {
 }
 
 /** Cut `block` after `bytes` bytes; returns the rest, free. */
-function split(block: Block, bytes: number): Block {
-  const rest: Block = {
+function split(block: MemoryBlock, bytes: number): MemoryBlock {
+  const rest: MemoryBlock = {
     segment: block.segment,
     offset: block.offset + bytes,
     bytes: block.bytes - bytes,
@@ -238,7 +244,7 @@ function split(block: Block, bytes: number): Block {
 }
 
 /** Grow `block` over its neighbour `next`. */
-function join(block: Block, next: Block): void {
+function join(block: MemoryBlock, next: MemoryBlock): void {
   block.bytes += next.bytes;
   block.next = next.next;
   if (next.next) next.next.previous = block;

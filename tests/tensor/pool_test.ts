@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type Block, Pool, type Segment } from "../../tensor/backend/pool.ts";
+import { type MemoryBlock, type MemorySegment, Pool } from "../../tensor/backend/pool.ts";
 import { OutOfMemoryError } from "../../tensor/mod.ts";
 
 const MiB = 2 ** 20;
 
 /** A system that hands out address ranges, `room` bytes at most. */
 class FakeSystem {
-  readonly live = new Set<Segment>();
+  readonly live = new Set<MemorySegment>();
   #next = 2 ** 30;
 
   constructor(public room = Infinity) {}
@@ -16,7 +16,7 @@ class FakeSystem {
     return [...this.live].reduce((sum, segment) => sum + segment.bytes, 0);
   }
 
-  allocate(bytes: number): Segment {
+  allocate(bytes: number): MemorySegment {
     if (this.bytes + bytes > this.room) throw new RangeError("the system has no more");
     const segment = { address: this.#next, bytes, buffer: null, start: 0 };
     this.#next += bytes + 4096;
@@ -24,15 +24,15 @@ class FakeSystem {
     return segment;
   }
 
-  release(segment: Segment): void {
+  release(segment: MemorySegment): void {
     assert.ok(this.live.delete(segment), "a segment was released twice");
   }
 }
 
-const addressOf = ({ segment, offset }: Block): number => segment.address + offset;
+const addressOf = ({ segment, offset }: MemoryBlock): number => segment.address + offset;
 
 /** What must hold of blocks in use, whatever happened before. */
-function checkBlocks(system: FakeSystem, pool: Pool, blocks: readonly Block[]): void {
+function checkBlocks(system: FakeSystem, pool: Pool, blocks: readonly MemoryBlock[]): void {
   const sorted = [...blocks].sort((a, b) => addressOf(a) - addressOf(b));
   sorted.forEach((block, i) => {
     assert.equal(addressOf(block) % 64, 0, "a block is not aligned");
@@ -67,7 +67,7 @@ Deno.test("a pool hands out aligned blocks that never overlap, and counts them e
   fc.assert(
     fc.property(steps, fc.integer({ min: 1, max: 200 }), (steps, limit) => {
       const system = new FakeSystem(), pool = new Pool(system, limit * MiB);
-      const blocks: Block[] = [];
+      const blocks: MemoryBlock[] = [];
       let peak = 0;
       for (const step of steps) {
         if (step.kind === "take") {
