@@ -7,16 +7,16 @@ static inline int takes_over(arith x, arith best, int smallest) {
   return (smallest ? x < best : x > best) | ((x != x) & (best == best));
 }
 
-// x: [n], n > 0 → its extremum, WIDTH partial ones at a time.
+// x: [n], n > 0 → its extremum, LANES partial ones at a time.
 static inline arith extremum_row(const real *x, int64_t n, int smallest) {
-  arith best[WIDTH];
-  const int64_t width = at_most(n, WIDTH);
+  arith best[LANES];
+  const int64_t width = at_most(n, LANES);
   best[0] = load(x);
   for (int64_t j = 1; j < width; j++) best[j] = load(x + j);
   int64_t i = width;
-  for (; i + WIDTH <= n; i += WIDTH)
+  for (; i + LANES <= n; i += LANES)
 #pragma omp simd
-    for (int j = 0; j < WIDTH; j++) {
+    for (int j = 0; j < LANES; j++) {
       const arith value = load(x + i + j);
       best[j] = takes_over(value, best[j], smallest) ? value : best[j];
     }
