@@ -6,6 +6,7 @@
 import { device, type DType, scope, Tensor } from "../tensor/mod.ts";
 import type { Ceilings } from "./ceilings.ts";
 import { beside, type Row } from "./report.ts";
+import { openBlas } from "./peers/openblas.ts";
 import type { PeerFigures } from "./peers/peer.ts";
 import { best } from "./timing.ts";
 
@@ -31,26 +32,29 @@ function gflops(m: number, k: number, n: number, dtype: DType): number {
   return work * repeats / seconds / 1e9;
 }
 
+/** The row, and where a peer was measured one for each. */
+function withPeers(row: Row, figures: Readonly<Record<string, number | undefined>>): Row[] {
+  const measured = Object.entries(figures).filter(([, value]) => value !== undefined);
+  return measured.length === 0 ? [row] : measured.map(([name, value]) => beside(row, name, value));
+}
+
 /** Squares, and the shapes of a small model, in f32 and bf16, on one thread and on all. */
 export function gemm(ceilings: readonly Ceilings[], peer: PeerFigures): Row[] {
   const before = device().threads, rows: Row[] = [];
+  const blas = Object.keys(peer).length > 0 ? openBlas() : null;
+  const shapes = [
+    ...squares.map((size) => ({ name: String(size), m: size, k: size, n: size })),
+    ...layers,
+  ];
   for (const { threads, fmaGflops, bf16Gflops } of ceilings) {
     device().threads = threads;
-    const shapes = [
-      ...squares.map((size) => ({ name: String(size), m: size, k: size, n: size })),
-      ...layers,
-    ];
     for (const dtype of ["f32", "bf16"] as const) {
       const ceiling = dtype === "f32" || bf16Gflops === 0 ? fmaGflops : bf16Gflops;
       for (const { name, m, k, n } of shapes) {
         const value = gflops(m, k, n, dtype), title = `${dtype} ${name} t${threads}`;
-        rows.push(
-          beside(
-            { name: title, value, unit: "GFLOP/s", ofCeiling: value / ceiling },
-            "torch",
-            peer[title],
-          ),
-        );
+        const row: Row = { name: title, value, unit: "GFLOP/s", ofCeiling: value / ceiling };
+        const openblas = dtype === "f32" ? blas?.gflops(m, k, n, threads) : undefined;
+        rows.push(...withPeers(row, { torch: peer[title], openblas }));
       }
     }
   }

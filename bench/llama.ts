@@ -76,6 +76,13 @@ export class Llama implements Disposable {
     return this.#arena.parameters.values().reduce((sum, weight) => sum + weight.size, 0);
   }
 
+  /** Bytes it holds between steps. */
+  get bytes(): number {
+    const { master, gradient, compute } = this.#arena;
+    const flats = new Set([master, gradient, compute, this.#m, this.#v, this.#rope]);
+    return flats.values().reduce((sum, flat) => sum + flat.storage.bytes, 0);
+  }
+
   #weight(name: string): Tensor {
     return this.#arena.parameters.get(name)!;
   }

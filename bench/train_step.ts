@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { Tensor } from "../tensor/mod.ts";
+import { device, Tensor } from "../tensor/mod.ts";
+import { chunkSize } from "../tensor/losses/head.ts";
 import type { Ceilings } from "./ceilings.ts";
 import { Llama, type LlamaShape } from "./llama.ts";
 import type { PeerFigures } from "./peers/peer.ts";
@@ -43,6 +44,22 @@ function flopsPerToken(
   return 3 * (2 * weights + layers * 2 * time * dim);
 }
 
+/**
+ * Bytes a step must hold at once: masters, gradients and the optimizer's two means in f32, the bf16 copy, and what the
+ * gradients need of each block: two norms' inputs and outputs, qkv, the turned q and k, what attention gives with its
+ * log-sums, and the three parts of the gated unit; then the head's input, its gradient, and one chunk of logits.
+ */
+function neededBytes(model: Llama, tokens: number, dtype: "f32" | "bf16", chunk: number): number {
+  const { vocab, dim, layers, heads, kvHeads, hidden } = model.shape, headDim = dim / heads;
+  const width = dtype === "f32" ? 4 : 2;
+  const state = model.parameters * (16 + (dtype === "bf16" ? 2 : 0));
+  const block =
+    width * (4 * dim + (2 * heads + 3 * kvHeads) * headDim + heads * headDim + 3 * hidden) +
+    4 * (heads + 2);
+  return state + tokens * (layers * block + 3 * width * dim) +
+    chunk * vocab * (4 + (dtype === "bf16" ? 2 : 0));
+}
+
 /** Reproducible token ids. */
 function ids(count: number, vocab: number, shape: readonly number[]): Tensor {
   return Tensor.from(Int32Array.from({ length: count }, (_, i) => (i * 7919 + 13) % vocab), shape, {
@@ -50,7 +67,7 @@ function ids(count: number, vocab: number, shape: readonly number[]): Tensor {
   });
 }
 
-/** Tokens per second of both models, in f32 and bf16. */
+/** Tokens per second of both models, in f32 and bf16, and the peak of memory as a multiple of what a step must hold. */
 export function trainStep(ceilings: readonly Ceilings[], peer: PeerFigures): Row[] {
   const { fmaGflops } = ceilings.at(-1)!;
   return cases.flatMap(({ name, shape, batch, time }) =>
@@ -61,6 +78,15 @@ export function trainStep(ceilings: readonly Ceilings[], peer: PeerFigures): Row
       using targets = ids(tokens + 1, shape.vocab, [tokens + 1]).slice(0, 1).reshape([batch, time])
         .keep();
       const value = tokens / median(() => model.step(inputs, targets));
+      const before = device().memory.inUse - model.bytes;
+      device().resetPeak();
+      model.step(inputs, targets);
+      const chunk = Math.min(tokens, chunkSize("bench", shape.vocab, {}));
+      const memory: Row = {
+        name: `${title} peak memory`,
+        value: (device().memory.peak - before) / neededBytes(model, tokens, dtype, chunk),
+        unit: "of what a step must hold",
+      };
       const row: Row = {
         name: title,
         value,
@@ -70,8 +96,11 @@ export function trainStep(ceilings: readonly Ceilings[], peer: PeerFigures): Row
           : {}),
       };
       const peers = ["eager", "compiled"].filter((kind) => `${title} ${kind}` in peer);
-      if (peers.length === 0) return [row];
-      return peers.map((kind) => beside(row, `torch ${kind}`, peer[`${title} ${kind}`]));
+      if (peers.length === 0) return [row, memory];
+      return [
+        ...peers.map((kind) => beside(row, `torch ${kind}`, peer[`${title} ${kind}`])),
+        memory,
+      ];
     })
   );
 }

@@ -41,7 +41,8 @@ export function checkHead(op: string, hidden: Tensor, weight: Tensor): void {
 
 /** Tokens per chunk. Throws RangeError unless `chunk` is a whole number of at least 1. */
 export function chunkSize(op: string, vocab: number, { chunk }: Chunking): number {
-  if (chunk === undefined) return Math.max(256, Math.floor(2 ** 23 / Math.max(1, vocab)));
+  // About 64 MB of f32 logits, by whole tiles of rows.
+  if (chunk === undefined) return Math.max(256, Math.floor(2 ** 18 / Math.max(1, vocab)) * 64);
   if (!Number.isInteger(chunk) || chunk < 1) {
     throw new RangeError(`${op}: chunk must be a whole number of at least 1 (${chunk}).`);
   }
