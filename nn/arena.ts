@@ -18,6 +18,7 @@ import type { Module } from "./module.ts";
 export interface ParameterSlot {
   /** Dotted name, such as `blocks.3.attention.q.weight`. */
   readonly name: string;
+  /** Sizes of the axes. */
   readonly shape: Shape;
   /** Whether weight decay applies; by default to matrices only. */
   readonly decays?: boolean;
@@ -25,7 +26,9 @@ export interface ParameterSlot {
 
 /** Elements `start` to `end` of an arena, which an optimizer updates in one call. */
 export interface ArenaRange {
+  /** The first element. */
   readonly start: number;
+  /** The first element after them. */
   readonly end: number;
   /** The first so many of them decay. */
   readonly decayCount: number;

@@ -40,12 +40,19 @@ export interface AttentionLayerOptions {
  * heads for each key head (Ainslie et al., "GQA", 2023). x: [batch, time, dim] or packed [tokens, dim] → same.
  */
 export class Attention extends Module {
+  /** [dim], before the projections; null for none. */
   readonly norm: Norm | null;
+  /** Queries: [heads · headDim, dim]. */
   readonly q: Linear;
+  /** Keys: [kvHeads · headDim, dim]. */
   readonly k: Linear;
+  /** Values: [kvHeads · headDim, dim]. */
   readonly v: Linear;
+  /** Back to the stream: [dim, heads · headDim]. */
   readonly o: Linear;
+  /** Size of one head. */
   readonly headDim: number;
+  /** How many of the latest tokens a token sees, itself included; 0 for all. */
   readonly window: number;
   readonly #rope: Rope | null;
 

@@ -98,8 +98,11 @@ export interface SaveOptions extends WriteHuggingFaceOptions {
  * ```
  */
 export class Decoder extends Module {
+  /** The table of ids. */
   readonly embedding: Embedding;
+  /** From the embedding to the head. */
   readonly blocks: readonly Block[];
+  /** What the head reads is normalised by this. */
   readonly norm: Norm;
   /** Null when the head is the embedding. */
   readonly head: Head | null;
@@ -242,6 +245,7 @@ export class Decoder extends Module {
     );
   }
 
+  /** Gives the memory of weights and tables back. Safe to call twice. */
   override [Symbol.dispose](): void {
     super[Symbol.dispose]();
     this.#rope[Symbol.dispose]();

@@ -22,9 +22,13 @@ export interface GatedParts {
 
 /** down(silu(gate n) ⊙ up n) with n = norm x (Shazeer, "GLU variants", 2020): Llama's. x: [..., dim] → same. */
 export class GatedFeedForward extends Module {
+  /** [dim], before the projections; null for none. */
   readonly norm: Norm | null;
+  /** What lets hidden units through: [hidden, dim]. */
   readonly gate: Linear;
+  /** Hidden units: [hidden, dim]. */
   readonly up: Linear;
+  /** Back to the stream: [dim, hidden]. */
   readonly down: Linear;
 
   /** A layer that owns its parts. */
@@ -52,8 +56,11 @@ export interface Relu2Parts {
 
 /** down(relu(up n)²) with n = norm x (So et al., "Primer", 2021): Nemotron-4's. x: [..., dim] → same. */
 export class Relu2FeedForward extends Module {
+  /** [dim], before the projections; null for none. */
   readonly norm: Norm | null;
+  /** Hidden units: [hidden, dim]. */
   readonly up: Linear;
+  /** Back to the stream: [dim, hidden]. */
   readonly down: Linear;
 
   /** A layer that owns its parts. */

@@ -22,6 +22,7 @@ export interface GenerateOptions extends SampleOptions {
 export interface GeneratedToken {
   /** Which prompt it continues. */
   readonly sequence: number;
+  /** The token. */
   readonly id: number;
 }
 

@@ -59,6 +59,7 @@ export class LowRank extends Module {
     this.#original = null;
   }
 
+  /** Gives the memory back. Safe to call twice. */
   override [Symbol.dispose](): void {
     super[Symbol.dispose]();
     this.#forget();

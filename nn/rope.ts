@@ -29,6 +29,7 @@ export class Rope extends Module {
     return x.rope(this.#table, { positions });
   }
 
+  /** Gives the memory of the table back. Safe to call twice. */
   override [Symbol.dispose](): void {
     super[Symbol.dispose]();
     this.#table[Symbol.dispose]();
