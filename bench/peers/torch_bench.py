@@ -1,6 +1,5 @@
 """PyTorch on the same work as our benches. Usage: torch_bench.py <bench> <threads>; prints one JSON object of figures by row name."""
 import json
-import statistics
 import sys
 import time
 
@@ -8,28 +7,26 @@ import torch
 import torch.nn.functional as F
 
 
-def best(work, runs=7, warm_ups=1):
+def times(work, runs, warm_ups):
+    """Seconds of each of several calls, sorted."""
+    for _ in range(warm_ups):
+        work()
+    seconds = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return sorted(seconds)
+
+
+def best(work, runs=7):
     """Seconds of the fastest call."""
-    for _ in range(warm_ups):
-        work()
-    seconds = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
+    return times(work, runs, warm_ups=1)[0]
 
 
-def median(work, runs=9, warm_ups=2):
+def median(work, runs=9):
     """Seconds of the middle call."""
-    for _ in range(warm_ups):
-        work()
-    seconds = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)
+    return times(work, runs, warm_ups=2)[runs // 2]
 
 
 TYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
