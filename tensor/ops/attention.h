@@ -119,7 +119,7 @@ static inline int64_t attention_products(const Attention *a) {
 }
 
 // 2^x for x <= 126; 0 below -126, so that no result is subnormal. Adding 1.5·2^23 rounds x to an integer and leaves it
-// in the low bits, where 127 more makes it the exponent field of 2^n. The polynomial is the minimax fit of 2^r, |r| <= ½.
+// in the low bits, where 127 more makes it the exponent field of 2^n. The polynomial is a minimax fit of 2^r, |r| <= ½.
 static inline float exp2_f32(float x) {
   const float shifted = x + (12582912.0f + 127.0f);
   const float r = x - (shifted - (12582912.0f + 127.0f));

@@ -1,8 +1,6 @@
-// Attention backward on AMX: the formulas and the order of attention_backward.c, with every factor as bf16 and every sum
-// in f32. Scores are computed transposed, [keys, rows]: so P and dS come out as left factors of dV and dK, and a vector
-// spans rows, whose lse and D it needs; dQ is summed transposed as well.
-//
-// A masked weight is 0 here and its factor is multiplied all the same.
+// Attention backward on AMX: the formulas and the order of attention_backward.c, with every factor as bf16 and every
+// sum in f32. Scores are computed transposed, [keys, rows]: so P and dS come out as left factors of dV and dK, and a
+// vector spans rows, whose lse and D it needs; dQ is summed transposed as well.
 #pragma once
 #include "attention_amx.h"
 #include "attention_gradients.h"
@@ -145,8 +143,9 @@ static void amx_differentiate_block(const Attention *a, const Stretch *s, const 
   amx_multiply(KEY_TILE, AMX_BLOCK, depth, t->v, depth, t->doutAlong + row, padded, t->ds, AMX_BLOCK, 0);
   amx_differentiate_scores(a, t, row, tile, first.to < KEY_TILE || last.from > 0);
   amx_narrow_scores(t);
-  amx_multiply(KEY_TILE, width, AMX_BLOCK, t->pNarrow, AMX_BLOCK, t->doutAcross + row / 2 * width, width, t->dv, width, 1);
-  amx_multiply(KEY_TILE, width, AMX_BLOCK, t->dsNarrow, AMX_BLOCK, t->qAcross + row / 2 * width, width, t->dk, width, 1);
+  const uint32_t *q = t->qAcross + row / 2 * width, *dout = t->doutAcross + row / 2 * width;
+  amx_multiply(KEY_TILE, width, AMX_BLOCK, t->pNarrow, AMX_BLOCK, dout, width, t->dv, width, 1);
+  amx_multiply(KEY_TILE, width, AMX_BLOCK, t->dsNarrow, AMX_BLOCK, q, width, t->dk, width, 1);
   amx_multiply(width, AMX_BLOCK, KEY_TILE, t->kTransposed, KEY_TILE, t->dsAcross, AMX_BLOCK, t->dq + row * width,
                AMX_BLOCK, 1);
 }

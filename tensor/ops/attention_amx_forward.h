@@ -1,9 +1,10 @@
 // Attention forward on AMX: the same blocks, tiles and formulas as attention.c, with q, k, v and the weights p as bf16
-// factors of products that are summed in f32. Rows go through a key tile AMX_GROUP at a time: two tiles of rows, so that
-// the weights of the first have reached the cache, where tile loads look for them, when those of the second are done.
+// factors of products that are summed in f32. Rows go through a key tile AMX_GROUP at a time: two tiles of rows, so
+// that the weights of the first have reached the cache, where tile loads look for them, when those of the second are
+// done.
 //
-// A masked weight is 0 and its value is multiplied all the same, which would hand a NaN to rows that do not see it. So a
-// block that ends with one is computed again with care: rows that see different keys then go one by one.
+// A masked weight is 0 and its value is multiplied all the same, which would hand a NaN to rows that do not see it. So
+// a block that ends with one is computed again with care: row by row, with zeros in place of the masked values.
 #pragma once
 #include "attention_amx.h"
 #include "attention_softmax.h"

@@ -4,6 +4,8 @@
 //   P  = 2^(scale·log2 e·Q Kᵀ - lse·log2 e)      dV = Pᵀ dO      dP = dO Vᵀ      dS = P∘(dP - D)
 //   dQ = scale·dS K                              dK = scale·dSᵀ Q
 //
+// Factors of 0 do not hide values that are not finite: a NaN may reach the gradients of the keys beside it in a tile.
+//
 // One thread owns all rows of a sequence under one kv head: for every key tile, in order, it walks over the blocks of
 // ROW_BLOCK rows that see the tile. So dK and dV of a tile stay in the cache, dQ is swept once per tile, and every sum
 // runs in the order of its rows or keys, whatever the threads and the other sequences do.
