@@ -37,6 +37,8 @@ export interface DecoderOptions {
   readonly train?: boolean;
   /** Whether backward computes what is inside a block again instead of keeping it; false by default. */
   readonly checkpointBlocks?: boolean;
+  /** The longest sequence to make room for, in tokens; the spec's context by default. */
+  readonly context?: number;
 }
 
 /** A decoder with random weights. */
@@ -121,8 +123,9 @@ export class Decoder extends Module {
     [this.dtype, this.checkpointBlocks] = [dtype, checkpointBlocks];
     this.#arena = train ? new ParameterArena(parameters(spec), dtype) : null;
     const weights = this.#arena?.parameters ?? allocateWeights(spec, dtype);
-    const { theta, fraction, scaling } = spec.rope, { headDim, context } = spec;
-    this.#rope = new Rope({ theta, fraction, scaling, headDim, positions: context });
+    const { theta, fraction, scaling } = spec.rope, { headDim } = spec;
+    const positions = options.context ?? spec.context;
+    this.#rope = new Rope({ theta, fraction, scaling, headDim, positions });
     this.embedding = new Embedding(weights.get("embedding.weight")!);
     this.blocks = spec.blocks.map((block, i) =>
       makeBlock(spec, block, weights, this.#rope, `blocks.${i}`)
@@ -162,6 +165,11 @@ export class Decoder extends Module {
   /** Masters and gradients of all parameters; null when it was made without `train`. */
   get arena(): ParameterArena | null {
     return this.#arena;
+  }
+
+  /** The longest sequence that it has room for, in tokens. */
+  get context(): number {
+    return this.#rope.positions;
   }
 
   /** [vocab, dim]: what the head multiplies by; the embedding's table when they are tied. */
@@ -219,8 +227,8 @@ export class Decoder extends Module {
   }
 
   /** An empty cache for `batch` sequences, of the decoder's context unless told otherwise. */
-  cache(options: Omit<KvCacheOptions, "dtype">): KvCache {
-    return new KvCache(this.spec, { ...options, dtype: this.dtype });
+  cache({ batch, capacity = this.context }: Omit<KvCacheOptions, "dtype">): KvCache {
+    return new KvCache(this.spec, { batch, capacity, dtype: this.dtype });
   }
 
   /**

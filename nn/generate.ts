@@ -56,7 +56,7 @@ export function* generate(
     throw new RangeError(`generate: prompt ${empty} has no tokens (0). Start with a token.`);
   }
   const longest = Math.max(0, ...prompts.map((prompt) => prompt.length));
-  const capacity = Math.min(decoder.spec.context, longest + maxTokens);
+  const capacity = Math.min(decoder.context, longest + maxTokens);
   using cache = decoder.cache({ batch: prompts.length, capacity });
   const keys = prompts.map((_, s) => new RandomKey(seed).derive("generate").derive(s));
   const left = prompts.map(() => maxTokens);

@@ -150,6 +150,8 @@ tensorTest("generation is a function of the seed", () => {
 tensorTest("generation ends at the context, and frees its cache when it is left early", () => {
   using decoder = loudDecoder({ ...llama, context: 8 });
   assert.equal([...generate(decoder, [[1, 2, 3]], { maxTokens: 100 })].length, 6);
+  using short = new Decoder(llama, { train: false, context: 5 });
+  assert.equal([...generate(short, [[1, 2, 3]], { maxTokens: 100 })].length, 3);
   const before = device().memory.inUse;
   for (const _ of generate(decoder, [[1, 2, 3]], { maxTokens: 100 })) break;
   assert.equal(device().memory.inUse, before);
