@@ -8,10 +8,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { AMX_ROWS = 16, AMX_DEPTH = 32 };
+enum { TILE = 16, TILE_DEPTH = 32 }; // rows of a tile, and products that it adds up
 
 // The operating system grants the tile registers on request, once per process.
-static inline int amx_granted(void) {
+static inline int tiles_granted(void) {
   enum { UNKNOWN, GRANTED, REFUSED, REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
   static int state = UNKNOWN;
   int known = __atomic_load_n(&state, __ATOMIC_RELAXED);
@@ -23,10 +23,10 @@ static inline int amx_granted(void) {
 }
 
 // A thread says how it uses its tiles: all eight in full. tilerelease ends that.
-static inline void amx_configure(void) {
+static inline void configure_tiles(void) {
   static const struct {
-    uint8_t palette, startRow, reserved[14];
-    uint16_t bytesPerRow[16];
+    uint8_t palette, start_row, reserved[14];
+    uint16_t bytes_per_row[16];
     uint8_t rows[16];
   } config = {1, 0, {0}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
   _tile_loadconfig(&config);
@@ -47,7 +47,7 @@ static inline __attribute__((always_inline)) void amx_multiply_strip(const int t
     if (tiles > 2) _tile_loadd(2, c + 32, cBytes);
     if (tiles > 3) _tile_loadd(3, c + 48, cBytes);
   }
-  for (int64_t k = 0; k < depth; k += AMX_DEPTH) {
+  for (int64_t k = 0; k < depth; k += TILE_DEPTH) {
     const uint32_t *pairs = b + k / 2 * bRow;
     _tile_loadd(4, a + k, aBytes);
     _tile_loadd(5, pairs, bBytes);
@@ -71,7 +71,7 @@ static inline void amx_multiply(int64_t rows, int64_t columns, int64_t depth, co
                                 const uint32_t *b, int64_t bRow, float *c, int64_t cRow, int accumulate) {
   __asm__ volatile("" ::: "memory"); // the compiler does not know that loading a tile reads memory
   for (int64_t n = 0; n < columns; n += 64)
-    for (int64_t r = 0; r < rows; r += AMX_ROWS) {
+    for (int64_t r = 0; r < rows; r += TILE) {
       const bf16 *left = a + r * aRow;
       float *sums = c + r * cRow + n;
       switch (columns - n) {

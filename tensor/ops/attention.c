@@ -111,7 +111,7 @@ KERNEL(attention) {
   int amx = 0;
   size_t bytes = tiles_bytes(&a);
 #ifdef HAS_AMX
-  amx = amx_granted();
+  amx = tiles_granted();
   if (amx) bytes = amx_tiles_bytes(&a);
 #endif
   int32_t status = OK;

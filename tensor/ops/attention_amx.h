@@ -4,7 +4,7 @@
 #include "attention_tiles.h"
 
 // headDim rounded up to whole steps of a product.
-static inline int64_t amx_depth(const Attention *a) { return (a->headDim + AMX_DEPTH - 1) / AMX_DEPTH * AMX_DEPTH; }
+static inline int64_t amx_depth(const Attention *a) { return (a->headDim + TILE_DEPTH - 1) / TILE_DEPTH * TILE_DEPTH; }
 
 // row: [headDim] → [depth], zero-padded; no row gives zeros.
 static void amx_pack_row(const Attention *a, const real *row, bf16 *packed) {
@@ -15,11 +15,11 @@ static void amx_pack_row(const Attention *a, const real *row, bf16 *packed) {
 
 // 16 rows → pairs along headDim, [depth / 2] × 16 columns of a matrix with `pitch` columns; no row gives zeros.
 static void amx_pack_along(const Attention *a, const real *const rows[LANES], uint32_t *packed, int64_t pitch) {
-  for (int64_t d = 0; d < a->headDim; d += AMX_DEPTH) {
-    const int64_t dims = at_most(AMX_DEPTH, a->headDim - d);
+  for (int64_t d = 0; d < a->headDim; d += TILE_DEPTH) {
+    const int64_t dims = at_most(TILE_DEPTH, a->headDim - d);
     vf block[LANES];
     for (int i = 0; i < LANES; i++) {
-      if (rows[i] && dims == AMX_DEPTH) {
+      if (rows[i] && dims == TILE_DEPTH) {
         memcpy(&block[i], rows[i] + d, sizeof block[i]);
       } else {
         block[i] = (vf){0};

@@ -171,7 +171,7 @@ static int32_t amx_differentiate_stretch(const Attention *a, const Gradients *g,
   const AmxGradientTiles t = amx_gradient_tiles(a, padded);
   if (!t.dq) return OUT_OF_MEMORY;
   amx_begin_rows(a, g, s, &t, rows, padded);
-  amx_configure();
+  configure_tiles();
   for (int64_t tile = 0; tile < s->keys; tile += KEY_TILE) {
     amx_pack_key_tile(a, s, &t, tile);
     for (int64_t row = 0; row < rows; row += AMX_BLOCK) amx_differentiate_block(a, s, &t, row, rows, padded, tile);

@@ -9,7 +9,7 @@
 #include "attention_amx.h"
 #include "attention_softmax.h"
 
-enum { AMX_GROUP = 2 * AMX_ROWS };
+enum { AMX_GROUP = 2 * TILE };
 
 typedef struct {
   bf16 *q;       // [ROW_BLOCK, depth]
@@ -71,7 +71,7 @@ static void amx_attend_tile(const Attention *a, const AmxTiles *t, const Rows *b
   for (int64_t r = 0; r < rows; r++) keys[r] = within_tile(block->visible[row + r], tile);
   if (keys[0].from == KEY_TILE || keys[rows - 1].to == 0) return;
   const float factor = a->scale * 1.44269504088896341f;
-  const int64_t depth = amx_depth(a), whole = (rows + AMX_ROWS - 1) / AMX_ROWS * AMX_ROWS;
+  const int64_t depth = amx_depth(a), whole = (rows + TILE - 1) / TILE * TILE;
   amx_multiply(whole, KEY_TILE, depth, t->q + row * depth, depth, t->k, KEY_TILE, t->scores, KEY_TILE, 0);
   for (int64_t j = 0; j < rows * KEY_TILE; j += LANES) *(vf *)(t->scores + j) *= factor;
   for (int64_t r = 0; r < rows; r++) {
@@ -105,7 +105,7 @@ static int all_finite(const float *values, int64_t count) {
 
 static void amx_attend_block(const Attention *a, const Stretch *s, int64_t blockStart, int64_t rows, float *scratch,
                              real *out, float *lse) {
-  const int64_t depth = amx_depth(a), padded = (rows + AMX_ROWS - 1) / AMX_ROWS * AMX_ROWS;
+  const int64_t depth = amx_depth(a), padded = (rows + TILE - 1) / TILE * TILE;
   AmxTiles t = {.scores = scratch};
   t.k = (uint32_t *)(t.scores + AMX_GROUP * KEY_TILE);
   t.v = t.k + depth / 2 * KEY_TILE;
@@ -117,7 +117,7 @@ static void amx_attend_block(const Attention *a, const Stretch *s, int64_t block
     amx_pack_row(a, r < rows ? query_row(a, s, blockStart + r) : NULL, t.q + r * depth);
   memset(t.p, 0, sizeof(bf16) * AMX_GROUP * KEY_TILE);
   float *memory = (float *)(t.p + AMX_GROUP * KEY_TILE);
-  amx_configure();
+  configure_tiles();
   Rows block = amx_attend_tiles(a, s, &t, blockStart, rows, memory);
   if (!all_finite(block.o, rows * a->width)) {
     t.careful = 1;

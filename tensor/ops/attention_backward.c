@@ -140,7 +140,7 @@ KERNEL(attention_backward) {
     const Stretch s = stretch_of(&a, item / a.kvHeads, item % a.kvHeads);
     int32_t (*differentiate)(const Attention *, const Gradients *, const Stretch *) = differentiate_stretch;
 #ifdef HAS_AMX
-    if (amx_granted()) differentiate = amx_differentiate_stretch;
+    if (tiles_granted()) differentiate = amx_differentiate_stretch;
 #endif
     if (differentiate(&a, &g, &s) != OK) {
 #pragma omp atomic write

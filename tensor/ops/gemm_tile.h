@@ -1,43 +1,15 @@
-// The product on AMX: eight tile registers of 16 rows of 64 bytes, and an instruction that multiplies two of them.
-//
-// tdpbf16ps adds to a tile of C [16, 16] (f32) the product of a tile of A [16, 32] (bf16) and a tile of B [32, 16], the
-// latter stored as pairs along k: [16 pairs][16 columns]. A tile of A is thus a panel by rows, a tile of B a panel by
-// columns. Four tiles of C, two of A and two of B: four products for four loads.
+// The product on AMX (amx.h). A tile of A is a panel by rows, a tile of B a panel by columns. Four tiles of C, two of A
+// and two of B: four products for four loads.
 //
 // A sum starts from what C holds and runs through all of k in steps of 32, in tile registers or, between blocks of k,
 // in memory as f32; the last step is filled up with zeros.
 #pragma once
+#include "amx.h"
 #include "gemm.h"
-#include <sys/syscall.h>
-#include <unistd.h>
-
-#define TILE 16 // rows of a tile, and its words per row
 
 // Rows of a packed panel are a cache line further apart than their words need: at a distance of 2 KiB they would all
 // fall into the same few sets of the first-level cache.
 #define A_PITCH(words) ((words) + 16)
-
-// The operating system grants the tile registers on request, once per process.
-static int tiles_granted(void) {
-  enum { UNKNOWN, GRANTED, REFUSED, REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
-  static int state = UNKNOWN;
-  int known = __atomic_load_n(&state, __ATOMIC_RELAXED);
-  if (known == UNKNOWN) {
-    known = syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0 ? GRANTED : REFUSED;
-    __atomic_store_n(&state, known, __ATOMIC_RELAXED);
-  }
-  return known == GRANTED;
-}
-
-// Every thread says how it uses its tiles: all eight in full.
-static void configure_tiles(void) {
-  static const struct {
-    uint8_t palette, start_row, reserved[14];
-    uint16_t bytes_per_row[16];
-    uint8_t rows[16];
-  } config = {1, 0, {0}, {64, 64, 64, 64, 64, 64, 64, 64}, {TILE, TILE, TILE, TILE, TILE, TILE, TILE, TILE}};
-  _tile_loadconfig(&config);
-}
 
 // The compiler does not know that loading a tile reads memory: everything must be stored before.
 static inline void finish_stores(void) { __asm__ volatile("" ::: "memory"); }
