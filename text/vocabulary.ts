@@ -76,8 +76,32 @@ export function readVocabulary(source: VocabularySource): LoadedTokenizer {
       suffix: source.addEos === true ? eos.slice(0, 1) : [],
     },
     special,
+    files: new Map([...loaded.files, ...sideFiles(source, addBos)]),
     ...(source.chatTemplate === undefined ? {} : { chatTemplate: source.chatTemplate }),
   };
+}
+
+/** What a vocabulary file does not say, in the files that Hugging Face has for it. */
+function sideFiles(source: VocabularySource, addBos: boolean): Map<string, Uint8Array> {
+  const { model, tokens, bos, eos = [], pad, unk, addEos = false, chatTemplate } = source;
+  const named = { bos_token: bos, eos_token: eos[0], pad_token: pad, unk_token: unk };
+  const config = {
+    tokenizer_class: model === "llama" ? "LlamaTokenizer" : "PreTrainedTokenizerFast",
+    clean_up_tokenization_spaces: false,
+    add_bos_token: addBos,
+    add_eos_token: addEos,
+    ...Object.fromEntries(
+      Object.entries(named).filter(([, id]) => id !== undefined).map((
+        [key, id],
+      ) => [key, tokens[id!]]),
+    ),
+    ...(chatTemplate === undefined ? {} : { chat_template: chatTemplate }),
+  };
+  const file = (json: unknown): Uint8Array => encodeUtf8(`${JSON.stringify(json, null, 2)}\n`);
+  const files = new Map([["tokenizer_config.json", file(config)]]);
+  // There is one end of text by name, and any number of ends by id.
+  if (eos.length > 1) files.set("generation_config.json", file({ eos_token_id: eos }));
+  return files;
 }
 
 function byteLevel(source: VocabularySource): LoadedTokenizer {
