@@ -59,7 +59,9 @@ export function main(args: readonly string[], terminal: Terminal): Promise<numbe
     using conversation = new Conversation(model, { ...values, seed }, values.system);
     conversation.thinking = values.thinking;
     greet(model, terminal);
-    await talk(new Chat(conversation, values, terminal), readLines(terminal));
+    const left = await talk(new Chat(conversation, values, terminal), readLines(terminal));
+    // Ctrl-D leaves the cursor behind the prompt.
+    if (!left && terminal.isInteractive.input) terminal.report("\n");
     return succeeded;
   });
 }
@@ -73,11 +75,13 @@ function greet({ name, tokenizer }: OpenModel, terminal: Terminal): void {
   if (terminal.isInteractive.input) terminal.report(dim("/help lists commands.\n", terminal));
 }
 
-async function talk(chat: Chat, lines: LineReader): Promise<void> {
+/** Returns whether a command ended it, rather than the end of the input. */
+async function talk(chat: Chat, lines: LineReader): Promise<boolean> {
   for (let line = await lines.next("> "); line !== null; line = await lines.next("> ")) {
     if (line.trim() === "") continue;
-    if (!await chat.take(line.trim())) return;
+    if (!await chat.take(line.trim())) return true;
   }
+  return false;
 }
 
 /** Answers lines, and obeys those that begin with a slash. */

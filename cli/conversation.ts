@@ -33,6 +33,9 @@ export interface Answer {
 /** What the plain default template writes around messages; a model that was not trained with it may go on with them. */
 const plainMarks = ["<|end|>", "<|user|>", "<|system|>", "<|assistant|>"];
 
+/** Most conversations stay below so many tokens. */
+const usualTokens = 2048;
+
 /** Messages, and a session that has read them. */
 export class Conversation implements Disposable {
   /** The reasoning switch; undefined leaves it to the model. */
@@ -50,7 +53,7 @@ export class Conversation implements Disposable {
     this.#model = model;
     this.#options = options;
     this.#template = ChatTemplate.for(model.tokenizer);
-    this.#session = new Session(model.decoder);
+    this.#session = new Session(model.decoder, usualTokens);
     this.#system = system === undefined ? [] : [{ role: "system", content: system }];
   }
 

@@ -191,6 +191,7 @@ async function work(job: ConversionJob, signal: AbortSignal, terminal: Terminal)
   const worker = new Worker(new URL("./convert_worker.ts", import.meta.url), { workerData: job });
   const { promise, resolve, reject } = Promise.withResolvers<boolean>();
   signal.addEventListener("abort", () => resolve(false));
+  if (signal.aborted) resolve(false);
   worker.on("error", reject);
   worker.on("message", (message: ConversionMessage) => {
     if (message.kind === "progress") progress.update(message.bytes, message.total, message.name);

@@ -43,8 +43,8 @@ const command: Command<typeof options> = {
     "Text from a model: continues a prompt, or answers it when the model has a chat template.",
   options,
   examples: [
-    '--model ./model --prompt "Once upon a time" --max-tokens 100',
-    "--model model.bin --tokenizer tok512.model --temperature 0.8",
+    '--model ./model --prompt "Once upon a time" --max-tokens 99',
+    "--model m.bin --tokenizer tok512.model --temperature 0.8",
     '--model org/name --prompt "2+2?" --thinking off --json',
     "--model model.gguf --prompt - < question.txt",
   ],

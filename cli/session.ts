@@ -34,12 +34,14 @@ const turnMs = 20;
 /** A decoder and what it has read. A prompt that begins like the last text is only read from where they differ. */
 export class Session implements Disposable {
   readonly decoder: Decoder;
+  readonly #reserve: number;
   #cache: KvCache | null = null;
   #held: number[] = [];
 
-  /** Nothing read yet. The decoder stays the caller's. */
-  constructor(decoder: Decoder) {
+  /** Nothing read yet. `reserve`: tokens to have room for from the start. The decoder stays the caller's. */
+  constructor(decoder: Decoder, reserve: number = 0) {
     this.decoder = decoder;
+    this.#reserve = reserve;
   }
 
   /**
@@ -82,7 +84,8 @@ export class Session implements Disposable {
   /** Keeps what the new prompt shares with the text so far, in a cache for `capacity` tokens; returns the rest. */
   #recall(prompt: readonly number[], capacity: number): readonly number[] {
     if (this.#cache === null || this.#cache.capacity < capacity) {
-      const grown = Math.max(capacity, 2 * (this.#cache?.capacity ?? 0));
+      // What a cache holds is lost when it grows, so it grows seldom.
+      const grown = Math.max(capacity, this.#reserve, 2 * (this.#cache?.capacity ?? 0));
       this.#cache?.[Symbol.dispose]();
       this.#cache = null;
       this.#held = [];
