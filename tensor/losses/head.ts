@@ -13,7 +13,7 @@ import { wideType } from "./weights.ts";
 
 /** How a head is cut into chunks. */
 export interface Chunking {
-  /** Tokens whose logits are held at once. By default, as many as have about 8 million logits, but 256 at least. */
+  /** Tokens whose logits are held at once. By default, as many as have 16 million logits, but 256 at least. */
   readonly chunk?: number;
 }
 
@@ -41,7 +41,7 @@ export function checkHead(op: string, hidden: Tensor, weight: Tensor): void {
 
 /** Tokens per chunk. Throws RangeError unless `chunk` is a whole number of at least 1. */
 export function chunkSize(op: string, vocab: number, { chunk }: Chunking): number {
-  // About 64 MB of f32 logits, by whole tiles of rows.
+  // A large chunk goes through the gradient of the weight less often. A multiple of 64 suits the tiles of products.
   if (chunk === undefined) return Math.max(256, Math.floor(2 ** 18 / Math.max(1, vocab)) * 64);
   if (!Number.isInteger(chunk) || chunk < 1) {
     throw new RangeError(`${op}: chunk must be a whole number of at least 1 (${chunk}).`);

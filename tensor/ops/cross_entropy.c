@@ -16,10 +16,10 @@ typedef struct {
 static inline void write_gradient(Logits logits, float log_sum_exp, int64_t target, float g, real *out, const Shape *s) {
   const float scale = g * s->inverse_temperature, uniform = s->smoothing / (float)s->vocab;
   const float weight = 1 + 2 * s->z_loss * log_sum_exp;
-  const float at_target = weight * exp_f32(logit(logits, target) - log_sum_exp) - uniform - (1 - s->smoothing);
+  const float at_target = weight * exp_nonpositive_f32(logit(logits, target) - log_sum_exp) - uniform - (1 - s->smoothing);
 #pragma omp simd
   for (int64_t j = 0; j < s->vocab; j++)
-    store(out + j, scale * (weight * exp_f32(logit(logits, j) - log_sum_exp) - uniform));
+    store(out + j, scale * (weight * exp_nonpositive_f32(logit(logits, j) - log_sum_exp) - uniform));
   store(out + target, scale * at_target);
 }
 
@@ -51,7 +51,7 @@ static int32_t cross_entropy(const void *logits, int wide, const int32_t *target
     Losses losses = {0, 0, 0};
     if (target == s.ignore)
       out = NULL;
-    else if (wide)
+    else if (sizeof(real) < 4 && wide)
       losses = row_losses(logits_of_row(logits, row, s.vocab, s.inverse_temperature, 1), target, slope, out, &s);
     else
       losses = row_losses(logits_of_row(logits, row, s.vocab, s.inverse_temperature, 0), target, slope, out, &s);

@@ -13,21 +13,17 @@ enum { FORWARD, REVERSE, JENSEN };
 typedef struct {
   int64_t rows, n;
   int direction;
-  float beta, log_beta, log_rest, inverse_temperature; // log_rest = log(1 - β)
+  float beta, inverse_temperature;
 } Divergence;
 
 // p·log p/q. Where p is 0 so is this, although its logarithm may be infinite.
 static inline float relative(float log_p, float log_q) {
-  const float p = exp_f32(log_p);
+  const float p = exp_nonpositive_f32(log_p);
   return p > 0 ? p * (log_p - log_q) : 0;
 }
 
-// log m, from the logarithms of both.
-static inline float log_mixture(float log_s, float log_t, const Divergence *d) {
-  const float a = log_t + d->log_beta, b = log_s + d->log_rest;
-  const float high = a > b ? a : b, low = a > b ? b : a;
-  return high > -INFINITY ? high + log_f32(1 + exp_f32(low - high)) : high;
-}
+// log m. The tiny number keeps it finite for entries so improbable that their terms vanish.
+static inline float log_mixture(float s, float t, float beta) { return log_f32(beta * t + (1 - beta) * s + 1e-37f); }
 
 // Two rows of logits, and the log Σ exp of each.
 typedef struct {
@@ -44,7 +40,7 @@ static inline float forward_row(Pair pair, int64_t n, float scale, real *out) {
   SUM_OVER_ROW(loss, n, relative(LOG_T, LOG_S))
   if (out)
 #pragma omp simd
-    for (int64_t i = 0; i < n; i++) store(out + i, scale * (exp_f32(LOG_S) - exp_f32(LOG_T)));
+    for (int64_t i = 0; i < n; i++) store(out + i, scale * (exp_nonpositive_f32(LOG_S) - exp_nonpositive_f32(LOG_T)));
   return loss;
 }
 
@@ -54,23 +50,30 @@ static inline float reverse_row(Pair pair, int64_t n, float scale, real *out) {
   if (out)
 #pragma omp simd
     for (int64_t i = 0; i < n; i++) {
-      const float s = exp_f32(LOG_S);
+      const float s = exp_nonpositive_f32(LOG_S);
       store(out + i, scale * (relative(LOG_S, LOG_T) - s * loss));
     }
   return loss;
 }
 
-static inline float jensen_row(Pair pair, int64_t n, float scale, real *out, const Divergence *d) {
+// s·log s/m and t·log t/m.
+static inline float student_term(float log_s, float log_t, float beta) {
+  const float s = exp_nonpositive_f32(log_s), log_m = log_mixture(s, exp_nonpositive_f32(log_t), beta);
+  return s > 0 ? s * (log_s - log_m) : 0;
+}
+static inline float teacher_term(float log_s, float log_t, float beta) {
+  return student_term(log_t, log_s, 1 - beta);
+}
+
+static inline float jensen_row(Pair pair, int64_t n, float scale, real *out, float beta) {
   float of_student, of_teacher;
-  SUM_OVER_ROW(of_student, n, relative(LOG_S, log_mixture(LOG_S, LOG_T, d)))
-  SUM_OVER_ROW(of_teacher, n, relative(LOG_T, log_mixture(LOG_S, LOG_T, d)))
+  SUM_OVER_ROW(of_student, n, student_term(LOG_S, LOG_T, beta))
+  SUM_OVER_ROW(of_teacher, n, teacher_term(LOG_S, LOG_T, beta))
   if (out)
 #pragma omp simd
-    for (int64_t i = 0; i < n; i++) {
-      const float s = exp_f32(LOG_S), towards = relative(LOG_S, log_mixture(LOG_S, LOG_T, d));
-      store(out + i, scale * (1 - d->beta) * (towards - s * of_student));
-    }
-  return d->beta * of_teacher + (1 - d->beta) * of_student;
+    for (int64_t i = 0; i < n; i++)
+      store(out + i, scale * (1 - beta) * (student_term(LOG_S, LOG_T, beta) - exp_nonpositive_f32(LOG_S) * of_student));
+  return beta * of_teacher + (1 - beta) * of_student;
 }
 
 static inline float divergence_row(Logits student, Logits teacher, float scale, real *out, const Divergence *d) {
@@ -78,7 +81,7 @@ static inline float divergence_row(Logits student, Logits teacher, float scale, 
   switch (d->direction) {
     case FORWARD: return forward_row(pair, d->n, scale, out);
     case REVERSE: return reverse_row(pair, d->n, scale, out);
-    default: return jensen_row(pair, d->n, scale, out, d);
+    default: return jensen_row(pair, d->n, scale, out, d->beta);
   }
 }
 
@@ -89,7 +92,7 @@ static int32_t divergence(float *loss, real *gradient, const void *student, cons
   for (int64_t row = 0; row < d.rows; row++) {
     const float slope = g ? g[row] : 0, scale = slope * d.inverse_temperature;
     real *out = slope != 0 ? gradient + row * d.n : NULL;
-    if (wide)
+    if (sizeof(real) < 4 && wide)
       loss[row] = divergence_row(logits_of_row(student, row, d.n, d.inverse_temperature, 1),
                                  logits_of_row(teacher, row, d.n, d.inverse_temperature, 1), scale, out, &d);
     else
@@ -100,16 +103,16 @@ static int32_t divergence(float *loss, real *gradient, const void *student, cons
   return OK;
 }
 
-// Slots: 0 loss (f32), 1 student, 2 teacher, 3 rows, 4 n, 5 direction, 6 β, 7 log β, 8 log(1 - β), 9 1 / temperature.
+// Slots: 0 loss (f32), 1 student, 2 teacher, 3 rows, 4 n, 5 direction, 6 β, 7 1 / temperature.
 KERNEL(divergence) {
-  const Divergence d = {INTEGER(3), INTEGER(4), (int)INTEGER(5), FLOAT(6), FLOAT(7), FLOAT(8), FLOAT(9)};
+  const Divergence d = {INTEGER(3), INTEGER(4), (int)INTEGER(5), FLOAT(6), FLOAT(7)};
   return divergence(POINTER(float, 0), NULL, POINTER(const void, 1), POINTER(const void, 2), 0, NULL, d);
 }
 
-// Slots: 0 gradient, 1 loss, 2 student, 3 teacher, 4 g (f32), 5 rows, 6 n, 7 direction, 8 β, 9 log β, 10 log(1 - β),
-// 11 1 / temperature, 12 whether the logits are f32 whatever the gradient is.
+// Slots: 0 gradient, 1 loss, 2 student, 3 teacher, 4 g (f32), 5 rows, 6 n, 7 direction, 8 β, 9 1 / temperature,
+// 10 whether the logits are f32 whatever the gradient is.
 KERNEL(divergence_gradient) {
-  const Divergence d = {INTEGER(5), INTEGER(6), (int)INTEGER(7), FLOAT(8), FLOAT(9), FLOAT(10), FLOAT(11)};
+  const Divergence d = {INTEGER(5), INTEGER(6), (int)INTEGER(7), FLOAT(8), FLOAT(9)};
   return divergence(POINTER(float, 1), POINTER(real, 0), POINTER(const void, 2), POINTER(const void, 3),
-                    INTEGER(12) != 0, POINTER(const float, 4), d);
+                    INTEGER(10) != 0, POINTER(const float, 4), d);
 }

@@ -107,7 +107,7 @@ function divergenceOf(
 function appendParams(to: Arguments, student: View, params: DivergenceParams): Arguments {
   const { direction, beta, temperature } = params;
   to.integer(student.shape[0]).integer(student.shape[1]).integer(directions.indexOf(direction));
-  return to.float(beta).float(Math.log(beta)).float(Math.log(1 - beta)).float(1 / temperature);
+  return to.float(beta).float(1 / temperature);
 }
 
 function samples<I extends readonly Tensor[]>(more: number): Sample<DivergenceParams, I>[] {

@@ -5,6 +5,7 @@
 #pragma once
 #include "math.h"
 #include "rows.h"
+#include <float.h>
 
 typedef struct {
   const void *row;
@@ -52,14 +53,14 @@ typedef struct {
 // Sums over a row, each as LANES interleaved ones, so that their order is fixed by the row's length alone.
 typedef struct {
   float exponentials[LANES]; // Σ exp x, x = z − max
-  float weighted[LANES];     // Σ x·exp x; nothing where exp x is 0, though x be infinite
+  float weighted[LANES];     // Σ x·exp x; nothing where x is infinite
   float plain[LANES];        // Σ x
 } LogitSums;
 
 static inline void add_logit(LogitSums *sums, int lane, float x) {
-  const float e = exp_f32(x);
+  const float e = exp_nonpositive_f32(x);
   sums->exponentials[lane] += e;
-  sums->weighted[lane] += e > 0 ? x * e : 0;
+  sums->weighted[lane] += e * (x > -FLT_MAX ? x : -FLT_MAX);
   sums->plain[lane] += x;
 }
 
@@ -84,6 +85,6 @@ static inline Distribution distribution_of(Logits logits, int64_t n) {
 static inline float log_sum_exp_of(Logits logits, int64_t n) {
   const float max = max_logit(logits, n);
   float sum;
-  SUM_OVER_ROW(sum, n, exp_f32(logit(logits, i) - max))
+  SUM_OVER_ROW(sum, n, exp_nonpositive_f32(logit(logits, i) - max))
   return max + log_f32(sum);
 }
