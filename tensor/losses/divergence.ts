@@ -5,7 +5,7 @@
  */
 import { noGrad } from "../autograd.ts";
 import { ShapeError } from "../errors.ts";
-import { formatShape } from "../layout.ts";
+import { formatShape, sameShape } from "../layout.ts";
 import { type Direction, divergenceGradient, type DivergenceParams } from "../ops/divergence.ts";
 import * as ops from "../ops/mod.ts";
 import { scope } from "../scope.ts";
@@ -80,6 +80,23 @@ export function klDiv(student: Tensor, teacher: Tensor, options: DivergenceOptio
   });
 }
 
+/** Throw unless both heads make logits of one shape. */
+function checkHeads(
+  op: string,
+  [studentHidden, studentWeight]: readonly [Tensor, Tensor],
+  [teacherHidden, teacherWeight]: readonly [Tensor, Tensor],
+): void {
+  checkHead(`${op} (student)`, studentHidden, studentWeight);
+  checkHead(`${op} (teacher)`, teacherHidden, teacherWeight);
+  const student = [studentHidden.shape[0], studentWeight.shape[0]];
+  const teacher = [teacherHidden.shape[0], teacherWeight.shape[0]];
+  if (sameShape(student, teacher)) return;
+  throw new ShapeError(
+    `${op}: student and teacher differ in tokens or vocabulary, ${formatShape(student)} and ` +
+      `${formatShape(teacher)} logits. Both need the same tokens and vocabulary.`,
+  );
+}
+
 /**
  * What {@link klDiv} computes of the logits of two heads, without ever holding more than a chunk of them. Hidden states are
  * [tokens, dim], weights [vocab, dim]; the teacher may have another dim. The gradient flows to the student's head only,
@@ -111,15 +128,7 @@ export function linearKl(
 ): TokenDivergence {
   const name = "linearKl", [tokens] = studentHidden.shape, [vocab] = studentWeight.shape;
   const params = paramsOf(name, options), chunk = chunkSize(name, vocab, options);
-  checkHead(`${name} (student)`, studentHidden, studentWeight);
-  checkHead(`${name} (teacher)`, teacherHidden, teacherWeight);
-  if (teacherHidden.shape[0] !== tokens || teacherWeight.shape[0] !== vocab) {
-    throw new ShapeError(
-      `${name}: student and teacher differ in tokens or vocabulary, ` +
-        `${formatShape([tokens, vocab])} and ` +
-        `${formatShape([teacherHidden.shape[0], teacherWeight.shape[0]])} logits.`,
-    );
-  }
+  checkHeads(name, [studentHidden, studentWeight], [teacherHidden, teacherWeight]);
   const needs = headNeeds(studentHidden, studentWeight);
   const { loss, divergences, gradient } = noGrad(() =>
     scope(() => {
