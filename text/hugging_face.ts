@@ -135,7 +135,11 @@ function endsOf(library: Library): { prefix: readonly number[]; suffix: readonly
 }
 
 /** `add_bos_token` and `add_eos_token` of `tokenizer_config.json` decide where they are given. */
-function withConfiguredEnds(model: TokenModel, special: SpecialIds, config: Json): TokenModel {
+export function withConfiguredEnds(
+  model: TokenModel,
+  special: SpecialIds,
+  config: Json,
+): TokenModel {
   const eosId = special.eos[0];
   let { prefix, suffix } = model;
   if (config.add_bos_token === false) prefix = prefix.filter((id) => id !== special.bos);

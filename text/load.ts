@@ -6,7 +6,7 @@
 
 import { dirname, join } from "node:path";
 import { TokenizerFormatError } from "./errors.ts";
-import { readHuggingFace } from "./hugging_face.ts";
+import { readHuggingFace, withConfiguredEnds } from "./hugging_face.ts";
 import { type Json, specialIdsOf, templateOf } from "./hugging_face_config.ts";
 import { readLlama2c } from "./llama2c.ts";
 import type { LoadedTokenizer } from "./model.ts";
@@ -108,10 +108,14 @@ function withSideFiles(
   );
   const file = side.get("chat_template.jinja");
   const chatTemplate = file !== undefined ? decodeUtf8(file) : templateOf(config.chat_template);
-  const eos = [...new Set([...loaded.special.eos, ...named.eos])];
+  const special = {
+    ...loaded.special,
+    eos: [...new Set([...loaded.special.eos, ...named.eos])],
+  };
   return {
     ...loaded,
-    special: { ...loaded.special, eos },
+    model: withConfiguredEnds(loaded.model, special, config),
+    special,
     ...(chatTemplate === undefined ? {} : { chatTemplate }),
   };
 }
