@@ -6,10 +6,10 @@
 import { device, Tensor } from "../tensor/mod.ts";
 import { chunkSize } from "../tensor/losses/head.ts";
 import type { Ceilings } from "./ceilings.ts";
-import { Llama, type LlamaShape } from "./llama.ts";
 import type { PeerFigures } from "./peers/peer.ts";
 import { beside, type Row } from "./report.ts";
 import { median } from "./timing.ts";
+import { type LlamaShape, llamaSpec, Trainer } from "./trainer.ts";
 
 interface Case {
   readonly name: string;
@@ -49,10 +49,16 @@ function flopsPerToken(
  * gradients need of each block: two norms' inputs and outputs, qkv, the turned q and k, what attention gives with its
  * log-sums, and the three parts of the gated unit; then the head's input, its gradient, and one chunk of logits.
  */
-function neededBytes(model: Llama, tokens: number, dtype: "f32" | "bf16", chunk: number): number {
-  const { vocab, dim, layers, heads, kvHeads, hidden } = model.shape, headDim = dim / heads;
+function neededBytes(
+  { vocab, dim, layers, heads, kvHeads, hidden }: LlamaShape,
+  parameters: number,
+  tokens: number,
+  dtype: "f32" | "bf16",
+  chunk: number,
+): number {
+  const headDim = dim / heads;
   const width = dtype === "f32" ? 4 : 2;
-  const state = model.parameters * (16 + (dtype === "bf16" ? 2 : 0));
+  const state = parameters * (16 + (dtype === "bf16" ? 2 : 0));
   const block =
     width * (4 * dim + (2 * heads + 3 * kvHeads) * headDim + heads * headDim + 3 * hidden) +
     4 * (heads + 2);
@@ -73,7 +79,7 @@ export function trainStep(ceilings: readonly Ceilings[], peer: PeerFigures): Row
   return cases.flatMap(({ name, shape, batch, time }) =>
     (["f32", "bf16"] as const).flatMap((dtype) => {
       const tokens = batch * time, title = `${name} ${dtype}`;
-      using model = new Llama(shape, time, dtype);
+      using model = new Trainer(llamaSpec(shape, time), dtype);
       using inputs = ids(tokens, shape.vocab, [batch, time]).keep();
       using targets = ids(tokens + 1, shape.vocab, [tokens + 1]).slice(0, 1).reshape([batch, time])
         .keep();
@@ -84,7 +90,8 @@ export function trainStep(ceilings: readonly Ceilings[], peer: PeerFigures): Row
       const chunk = Math.min(tokens, chunkSize("bench", shape.vocab, {}));
       const memory: Row = {
         name: `${title} peak memory`,
-        value: (device().memory.peak - before) / neededBytes(model, tokens, dtype, chunk),
+        value: (device().memory.peak - before) /
+          neededBytes(shape, model.parameters, tokens, dtype, chunk),
         unit: "of what a step must hold",
       };
       const row: Row = {

@@ -1,0 +1,89 @@
+/**
+ * A decoder and its optimizer, for benches.
+ *
+ * @module
+ */
+import { Decoder, decoderCrossEntropy, type DecoderSpec } from "../nn/mod.ts";
+import { adamw, clipScale, globalNorm, scope, Tensor } from "../tensor/mod.ts";
+
+/** Sizes of a Llama-shaped decoder whose head is its embedding. */
+export interface LlamaShape {
+  readonly vocab: number;
+  readonly dim: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly hidden: number;
+}
+
+/** The spec of a shape, for sequences of up to `context` tokens. */
+export function llamaSpec(
+  { vocab, dim, layers, heads, kvHeads, hidden }: LlamaShape,
+  context: number,
+): DecoderSpec {
+  const attention = { kind: "gqa", heads, kvHeads } as const;
+  const ffn = { kind: "gated", hidden, activation: "silu" } as const;
+  return {
+    vocab,
+    dim,
+    context,
+    headDim: dim / heads,
+    tied: true,
+    norm: { kind: "rms_norm", eps: 1e-5 },
+    rope: { theta: 10_000, fraction: 1, scaling: null },
+    blocks: Array.from({ length: layers }, () => ({ attention, ffn })),
+  };
+}
+
+/** A decoder that learns: forward, backward, clip, AdamW. */
+export class Trainer implements Disposable {
+  readonly #decoder: Decoder;
+  readonly #m: Tensor;
+  readonly #v: Tensor;
+  #step = 0;
+
+  /** A decoder with random weights. */
+  constructor(spec: DecoderSpec, dtype: "f32" | "bf16") {
+    this.#decoder = new Decoder(spec, { dtype });
+    const { master } = this.#decoder.arena!;
+    this.#m = Tensor.zeros(master.shape).keep();
+    this.#v = Tensor.zeros(master.shape).keep();
+  }
+
+  /** Number of parameters. */
+  get parameters(): number {
+    return this.#decoder.namedParameters().values().reduce((sum, weight) => sum + weight.size, 0);
+  }
+
+  /** Bytes of weights, gradients and the optimizer. */
+  get bytes(): number {
+    const { master, gradient, compute } = this.#decoder.arena!;
+    const flats = new Set([master, gradient, compute, this.#m, this.#v]);
+    return flats.values().reduce((sum, flat) => sum + flat.storage.bytes, 0);
+  }
+
+  /** One step on ids and targets, i32 [batch, time]; returns the loss. */
+  step(ids: Tensor, targets: Tensor): number {
+    const { master, gradient, compute, decayCount } = this.#decoder.arena!;
+    const copy = compute === master ? {} : { copy: compute };
+    return scope(() => {
+      gradient.fill(0);
+      const { loss } = decoderCrossEntropy(this.#decoder, ids, targets);
+      loss.backward();
+      adamw({ master, gradient, m: this.#m, v: this.#v, ...copy }, {
+        lr: 1e-3,
+        beta2: 0.95,
+        weightDecay: 0.1,
+        decayCount,
+        step: ++this.#step,
+        gradScale: clipScale(globalNorm(gradient), 1),
+      });
+      return loss.item();
+    });
+  }
+
+  /** Give the memory back. */
+  [Symbol.dispose](): void {
+    for (const owned of [this.#decoder, this.#m, this.#v]) owned[Symbol.dispose]();
+  }
+}
