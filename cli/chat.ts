@@ -13,7 +13,7 @@ import { type Command, integer, userPath, type Values } from "./options.ts";
 import { conversationOptions } from "./prompt.ts";
 import { samplingOptions } from "./sampling.ts";
 import { nearest } from "./spelling.ts";
-import { dim, systemTerminal, type Terminal } from "./terminal.ts";
+import { dim, printable, systemTerminal, type Terminal } from "./terminal.ts";
 
 const options = {
   ...modelOptions,
@@ -116,10 +116,10 @@ class Chat {
     let thought = false;
     const { stopReason, tokens } = await terminal.interruptible((signal) =>
       this.#conversation.answer(said, signal, ({ reasoning, content }) => {
-        if (reasoning !== "") terminal.report(dim(reasoning, terminal));
+        if (reasoning !== "") terminal.report(dim(printable(reasoning, terminal), terminal));
         if (content !== "" && thought) terminal.report("\n\n");
         thought = reasoning !== "" || (thought && content === "");
-        if (content !== "") terminal.write(content);
+        if (content !== "") terminal.write(printable(content, terminal));
       })
     );
     terminal.write("\n");

@@ -105,7 +105,7 @@ function checkSource(from: string, { out }: Values<typeof options>): void {
 
 /** What there is to do, known before anything is written. */
 interface Plan {
-  readonly job: Omit<ConversionJob, "to">;
+  readonly job: Omit<ConversionJob, "to" | "stop">;
   /** To be written beside the weights; null where the format or the tokenizer has no files for it. */
   readonly tokenizer: Tokenizer | null;
   /** What the user should know. */
@@ -186,16 +186,22 @@ async function convert({ job, tokenizer }: Plan, out: string, terminal: Terminal
 }
 
 /** Runs the job in a thread; false when it was interrupted. Throws what the thread threw. */
-async function work(job: ConversionJob, signal: AbortSignal, terminal: Terminal): Promise<boolean> {
+async function work(
+  job: Omit<ConversionJob, "stop">,
+  signal: AbortSignal,
+  terminal: Terminal,
+): Promise<boolean> {
   using progress = new Progress(terminal, "converting");
-  const worker = new Worker(new URL("./convert_worker.ts", import.meta.url), { workerData: job });
+  const stop = new Int32Array(new SharedArrayBuffer(4));
+  const workerData: ConversionJob = { ...job, stop };
+  const worker = new Worker(new URL("./convert_worker.ts", import.meta.url), { workerData });
   const { promise, resolve, reject } = Promise.withResolvers<boolean>();
-  signal.addEventListener("abort", () => resolve(false));
-  if (signal.aborted) resolve(false);
+  signal.addEventListener("abort", () => Atomics.store(stop, 0, 1));
   worker.on("error", reject);
   worker.on("message", (message: ConversionMessage) => {
     if (message.kind === "progress") progress.update(message.bytes, message.total, message.name);
-    else if (message.kind === "done") resolve(true);
+    // Whoever presses Ctrl-C while the last tensor is written wants no result either.
+    else if (message.kind === "done" || signal.aborted) resolve(!signal.aborted);
     else reject(Object.assign(message.error, { name: message.name }));
   });
   try {

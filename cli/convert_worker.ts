@@ -29,6 +29,8 @@ export interface ConversionJob {
   readonly files: readonly string[];
   /** More metadata of a GGUF file, such as the tokenizer's. */
   readonly metadata: ReadonlyMap<string, GgufValue>;
+  /** Set to 1 from outside to give up before the next tensor. */
+  readonly stop: Int32Array<SharedArrayBuffer>;
 }
 
 /** What the thread says: bytes read of how many, that it is done, or what went wrong. */
@@ -48,7 +50,11 @@ function convert(job: ConversionJob, say: (message: ConversionMessage) => void):
   const { spec } = source;
   const watched = watchReads(
     source.entries,
-    (bytes, total, name) => say({ kind: "progress", bytes, total, name }),
+    (bytes, total, name) => {
+      // What has been written is then removed by whoever was writing it.
+      if (Atomics.load(job.stop, 0) === 1) throw new DOMException("stopped", "AbortError");
+      say({ kind: "progress", bytes, total, name });
+    },
   );
   const { dtype, maxShardBytes, files, metadata } = job;
   if (job.format === "gguf") {

@@ -18,7 +18,7 @@ import {
 import { samplingOptions } from "./sampling.ts";
 import { Session, type StopReason } from "./session.ts";
 import { StopText } from "./stop_text.ts";
-import { dim, systemTerminal, type Terminal } from "./terminal.ts";
+import { dim, printable, systemTerminal, type Terminal } from "./terminal.ts";
 
 const options = {
   ...modelOptions,
@@ -172,7 +172,7 @@ async function stream(
   let text = "";
   const show = (piece: string): void => {
     text += piece;
-    terminal.write(piece);
+    terminal.write(printable(piece, terminal));
   };
   const tokens = session.continue(promptIds, {
     ...values,

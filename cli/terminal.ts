@@ -21,13 +21,18 @@ export interface Terminal {
   write(text: string): void;
   /** Writes about the results, as timings and errors: to stderr. */
   report(text: string): void;
-  /** Runs something that Ctrl-C stops; a second Ctrl-C ends the process. */
+  /** Runs something that Ctrl-C or SIGTERM stops; a second one ends the process. */
   interruptible<T>(body: (signal: AbortSignal) => Promise<T>): Promise<T>;
 }
 
 const usualColumns = 80;
 /** `deno task` passes on the Ctrl-C that the keyboard sends to both: it is one, not two. */
 const sameKeyPressMs = 200;
+
+/** Ctrl-C, and what asks a process to end; Windows has no such thing. */
+const endingSignals: readonly Deno.Signal[] = Deno.build.os === "windows"
+  ? ["SIGINT"]
+  : ["SIGINT", "SIGTERM"];
 
 /** The streams of this process. */
 export function systemTerminal(): Terminal {
@@ -64,12 +69,18 @@ async function interruptible<T>(body: (signal: AbortSignal) => Promise<T>): Prom
     if (now - firstAt > sameKeyPressMs) Deno.exit(130);
     controller.abort();
   };
-  Deno.addSignalListener("SIGINT", onInterrupt);
+  for (const name of endingSignals) Deno.addSignalListener(name, onInterrupt);
   try {
     return await body(controller.signal);
   } finally {
-    Deno.removeSignalListener("SIGINT", onInterrupt);
+    for (const name of endingSignals) Deno.removeSignalListener(name, onInterrupt);
   }
+}
+
+/** What a model wrote, without the control characters that a screen would obey. */
+export function printable(text: string, { isInteractive }: Terminal): string {
+  // deno-lint-ignore no-control-regex
+  return isInteractive.output ? text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, "\ufffd") : text;
 }
 
 /** Grey text on a screen, plain text in a file. */

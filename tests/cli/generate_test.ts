@@ -2,10 +2,19 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { main } from "../../cli/generate.ts";
+import { printable } from "../../cli/terminal.ts";
 import { device } from "../../tensor/mod.ts";
 import { Tokenizer } from "../../text/mod.ts";
 import "../support.ts";
-import { lastJson, runMain, template, tinySpec, withFolder, writeTinyModel } from "./support.ts";
+import {
+  lastJson,
+  memoryTerminal,
+  runMain,
+  template,
+  tinySpec,
+  withFolder,
+  writeTinyModel,
+} from "./support.ts";
 
 /** Runs a test with a random model; fails when memory is left over. */
 function modelTest(
@@ -165,6 +174,12 @@ modelTest("a model without a tokenizer says where one lies", async (model) => {
   const { code, errors } = await runMain(main, ["--model", model]);
   assert.equal(code, 2);
   assert.match(errors, /^tokenizer: model carries none\. Add --tokenizer .*tok9\.model\.\n$/);
+});
+
+Deno.test("a screen never gets control characters of a model, a file gets all", () => {
+  const text = "a\x1b[2Jb\n\tc\x9b";
+  assert.equal(printable(text, memoryTerminal({ screen: true })), "a\ufffd[2Jb\n\tc\ufffd");
+  assert.equal(printable(text, memoryTerminal()), text);
 });
 
 Deno.test("a reader that has had enough is no error", async () => {
