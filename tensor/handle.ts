@@ -161,6 +161,15 @@ export abstract class Handle extends Tracked implements View, Disposable {
     return `${head}\n${format(this.data(), this.shape)}`;
   }
 
+  /** A tensor in a template is its text. Throws TypeError where JavaScript wants a number, as in `x * 2` or `x + y`. */
+  [Symbol.toPrimitive](hint: string): string {
+    if (hint === "string") return this.toString();
+    throw new TypeError(
+      `${formatShape(this.shape)} ${this.dtype} is a tensor where a number is needed. ` +
+        `Read it with item(), or compute with add(), mul(), ….`,
+    );
+  }
+
   static {
     // How `console.log` shows it.
     const inspect = Symbol.for("Deno.customInspect");

@@ -192,10 +192,11 @@ export function zip(name: string, definition: ZipDefinition): Pointwise {
   const { js, c, vjp, saves = [], bilinear = false, floating, draw } = definition;
   return {
     name,
-    outputs: (inputs) => {
+    outputs: (inputs, { number }) => {
       const [a, b = a] = inputs;
       if (floating) checkFloating(name, a.dtype);
       checkSameType(name, a.dtype, b.dtype);
+      if (number !== undefined) checkNumber(name, a.dtype, number);
       return [{ shape: broadcastShapes(name, a.shape, b.shape), dtype: a.dtype }];
     },
     reference: (inputs, [out], params) => zipReference(js, inputs, out, params),
@@ -217,9 +218,10 @@ export function zip(name: string, definition: ZipDefinition): Pointwise {
 export function compare(name: string, js: (x: number, y: number) => boolean, c: string): Pointwise {
   return {
     name,
-    outputs: (inputs) => {
+    outputs: (inputs, { number }) => {
       const [a, b = a] = inputs;
       checkSameType(name, a.dtype, b.dtype);
+      if (number !== undefined) checkNumber(name, a.dtype, number);
       return [{ shape: broadcastShapes(name, a.shape, b.shape), dtype: "u8" }];
     },
     reference: (inputs, [out], params) =>
@@ -245,4 +247,9 @@ function zipReference(
 function checkSameType(name: string, a: DType, b: DType): void {
   if (a === b) return;
   throw new DTypeError(`${name}: ${a} and ${b} do not mix. Cast one: b.to("${a}").`);
+}
+
+function checkNumber(name: string, dtype: DType, number: number): void {
+  if (isFloating(dtype) || (number | 0) === number) return;
+  throw new DTypeError(`${name}: ${number} is no ${dtype} number. Cast the tensor: x.to("f32").`);
 }

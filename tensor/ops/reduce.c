@@ -30,14 +30,27 @@ static float sum_row(const real *x, int64_t n) {
   return total;
 }
 
-// x: [n, inner] → out: [inner], for the columns [from, to).
+// x: [n, inner] → out: [inner], for the columns [from, to). A column is added up in the same order as a row is, so that
+// one column alone has the same bits as among others.
 static void sum_columns(const real *x, real *out, int64_t n, int64_t inner, int64_t from, int64_t to, float scale) {
-  enum { WIDTH = 256 };
+  enum { WIDTH = 128 };
   for (int64_t start = from; start < to; start += WIDTH) {
     const int64_t columns = to - start < WIDTH ? to - start : WIDTH;
     float total[WIDTH] = {0};
-    for (int64_t i = 0; i < n; i++)
-      for (int64_t j = 0; j < columns; j++) total[j] += load(x + i * inner + start + j);
+    for (int64_t first = 0; first < n; first += BLOCK) {
+      const int64_t rows = n - first < BLOCK ? n - first : BLOCK;
+      const int64_t lanes = rows > LANES ? LANES : 0; // one number in each lane: add it right away
+      float partial[LANES][WIDTH], block[WIDTH] = {0};
+      memset(partial, 0, (size_t)lanes * sizeof partial[0]);
+      for (int64_t i = 0; i < rows; i++) {
+        const real *row = x + (first + i) * inner + start;
+        float *sum = lanes ? partial[i % LANES] : block;
+        for (int64_t j = 0; j < columns; j++) sum[j] += load(row + j);
+      }
+      for (int64_t lane = 0; lane < lanes; lane++)
+        for (int64_t j = 0; j < columns; j++) block[j] += partial[lane][j];
+      for (int64_t j = 0; j < columns; j++) total[j] += block[j];
+    }
     for (int64_t j = 0; j < columns; j++) store(out + start + j, total[j] * scale);
   }
 }
