@@ -950,7 +950,7 @@ function reduceAxes(
         sizeOf(x.shape.slice(start, end)),
         ...result.shape.slice(end),
       ];
-      result = along(result.reshape(merged), start);
+      result = along(sameShape(result.shape, merged) ? result : result.reshape(merged), start);
     }
     end = start;
   }

@@ -91,7 +91,7 @@ export class CpuBackend implements Backend {
     if (outputs.length > 0 && outputs.every(isEmpty)) return; // the other axes may be of any size
     const kernel = op.kernel;
     const native = kernel ? this.#lookup(op, kernel, inputs, outputs) : null;
-    const strided = native ? kernel!.strided ?? false : op.name === copy.name;
+    const strided = native ? kernel!.strided ?? false : op.name === copy.name || hasOwnElements;
     if (strided === true) return this.#execute(op, native, inputs, outputs, params);
     const reads = typeof strided === "function" ? strided : isContiguous;
     const ready = inputs.slice();
@@ -162,6 +162,11 @@ export class CpuBackend implements Backend {
     if (wanted >= hugePage) this.#kernels.adviseHugePages(BigInt(address), wanted);
     return { address, bytes: wanted, buffer, start: address - base };
   }
+}
+
+/** Whether no two elements share memory. An expanded view may decode to more numbers than the machine can hold. */
+function hasOwnElements({ shape, strides }: View): boolean {
+  return strides.every((stride, axis) => stride !== 0 || shape[axis] <= 1);
 }
 
 function isEmpty({ shape }: View): boolean {

@@ -331,7 +331,8 @@ tensorTest("after dispose every kind of use says what was disposed", () => {
     [() => other.add(x), op("add", 1)],
     [() => x.matmul(other.t()), op("matmul")],
     [() => other.linear(x), op("linear", 1)],
-    [() => x.sum(0), op("reshape")],
+    [() => x.sum(0), op("sum")],
+    [() => x.sum(), op("reshape")],
     [() => x.softmax(0), op("softmax")],
     [() => other.grad = x, op("grad", 1)],
   ];
