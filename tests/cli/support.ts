@@ -7,9 +7,13 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Terminal } from "../../cli/terminal.ts";
 import { Decoder, type DecoderSpec } from "../../nn/mod.ts";
+import { device } from "../../tensor/mod.ts";
 import { trainBpe } from "../../text/mod.ts";
 
 export { hasShared, SHARED, withFolder } from "../nn/specs.ts";
+
+// Load the kernels before the first test: a library loaded inside one would count as its leak.
+device().warm();
 
 /** What a command wrote, and how it ended. */
 export interface Outcome {
