@@ -75,7 +75,11 @@ function ffnOf(hidden: number, bias: boolean): FfnSpec | null {
   return { kind: "gated", hidden, activation: "silu", ...(bias ? { bias } : {}) };
 }
 
-function readRope(metadata: MetadataReader, headDim: number, factors: Float32Array | null): RopeSpec {
+function readRope(
+  metadata: MetadataReader,
+  headDim: number,
+  factors: Float32Array | null,
+): RopeSpec {
   const rotated = metadata.number("rope.dimension_count", headDim);
   if (rotated !== headDim) {
     const what = `${rotated} of ${headDim} head values rotate`;
