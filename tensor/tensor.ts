@@ -8,7 +8,7 @@ import type { Backend } from "./backend/backend.ts";
 import { allocate, checkInputs, checkOutputs, checkWritable } from "./call.ts";
 import { device, type DeviceName } from "./device.ts";
 import { bytesOf, type DType, encode, type NumberArray } from "./dtype.ts";
-import { DTypeError, GradError, IndexError, ShapeError } from "./errors.ts";
+import { DTypeError, GradError, IndexError, NonFiniteError, ShapeError } from "./errors.ts";
 import { Handle } from "./handle.ts";
 import {
   broadcastShapes,
@@ -216,8 +216,9 @@ export class Tensor extends Handle {
 
   /**
    * Compute the gradient of this number with respect to every leaf it was computed from, and add it to their `grad`.
-   * `seed` is the gradient of this tensor; it may be left out for a single element. Frees the tape as it goes.
-   * Throws GradError when there is nothing to go back to.
+   * `seed` is the gradient of this tensor; it may be left out for a single element, a loss, which must then be finite:
+   * a step must not spoil gradients with a loss that means nothing. Frees the tape as it goes.
+   * Throws GradError when there is nothing to go back to, NonFiniteError for a loss of NaN or ±∞.
    */
   backward(seed?: Tensor): void {
     checkInputs("backward", seed ? [this, seed] : [this]);
@@ -245,6 +246,11 @@ export class Tensor extends Handle {
     if (seed && seed.dtype !== this.dtype) {
       throw new DTypeError(
         `backward: the seed is ${seed.dtype}, the tensor ${this.dtype}. Cast it: seed.to("${this.dtype}").`,
+      );
+    }
+    if (!seed && !Number.isFinite(this.item())) {
+      throw new NonFiniteError(
+        `backward: the loss is ${this.item()}. Skip this batch, or lower the learning rate; allFinite() finds where it began.`,
       );
     }
     const start = seed?.alias() ?? Tensor.full(this.shape, 1, { dtype: this.dtype }).keep();

@@ -124,6 +124,17 @@ tensorTest("GradError: a gradient that cannot be computed", () => {
   ]);
 });
 
+tensorTest("NonFiniteError: a loss that is not a number, and no gradient is touched", () => {
+  const weight = Tensor.from([1]).requireGrad();
+  weight.grad = Tensor.from([3]);
+  const advice = "Skip this batch, or lower the learning rate; allFinite() finds where it began.";
+  expectErrors("NonFiniteError", [
+    [() => weight.mul(NaN).sum().backward(), `backward: the loss is NaN. ${advice}`],
+    [() => weight.div(0).sum().backward(), `backward: the loss is Infinity. ${advice}`],
+  ]);
+  assert.deepEqual([...weight.grad.data()], [3]);
+});
+
 tensorTest("DeviceError: a device that is missing", () => {
   expectErrors("DeviceError", [
     [() => device("tpu" as "cpu"), 'device: there is no device "tpu". Use "cpu".'],
