@@ -40,16 +40,10 @@ export * from "./safetensors.ts";
 export { scope, type Tracked } from "./scope.ts";
 export * from "./sequences.ts";
 export { Handle } from "./handle.ts";
+export type { Nested } from "./nested.ts";
+export type { Axes } from "./reduce_axes.ts";
 export { Storage } from "./storage.ts";
-export {
-  type Axes,
-  call,
-  callInto,
-  type Nested,
-  Tensor,
-  type TensorOptions,
-  view,
-} from "./tensor.ts";
+export { call, callInto, Tensor, type TensorOptions, view } from "./tensor.ts";
 export {
   adamw,
   type AdamwArena,

@@ -7,7 +7,7 @@ import { attach, backward, type Caller, isRecording, noGrad, record } from "./au
 import type { Backend } from "./backend/backend.ts";
 import { allocate, checkInputs, checkOutputs, checkWritable } from "./call.ts";
 import { device, type DeviceName } from "./device.ts";
-import { bytesOf, type DType, encode, type NumberArray } from "./dtype.ts";
+import { bytesOf, type DType, encode } from "./dtype.ts";
 import { DTypeError, GradError, IndexError, NonFiniteError, ShapeError } from "./errors.ts";
 import { Handle } from "./handle.ts";
 import {
@@ -24,14 +24,16 @@ import {
   type Shape,
   sizeOf,
 } from "./layout.ts";
+import { flatten, type Nested, shapeOf } from "./nested.ts";
 import type { Op, ViewOp } from "./op.ts";
-import * as ops from "./ops/mod.ts";
-import type { Pointwise } from "./ops/pointwise.ts";
 import type { AttentionOptions } from "./ops/attention.ts";
 import type { LayerNormOptions } from "./ops/layer_norm.ts";
+import * as ops from "./ops/mod.ts";
+import type { Pointwise } from "./ops/pointwise.ts";
 import type { NormalOptions, RandomOptions } from "./ops/random.ts";
 import type { RopeInputs, RopeOptions } from "./ops/rope.ts";
 import type { RandomKey } from "./random.ts";
+import { type Axes, reduce } from "./reduce_axes.ts";
 import { scope } from "./scope.ts";
 
 /** Where a tensor is made, and of what type. */
@@ -41,12 +43,6 @@ export interface TensorOptions {
   /** Device; the CPU by default. */
   readonly device?: DeviceName;
 }
-
-/** Numbers, or lists of them, of equal lengths on each level. */
-export type Nested = number | NumberArray | readonly Nested[];
-
-/** An axis, several, or all of them. */
-export type Axes = number | readonly number[];
 
 /**
  * An n-dimensional array of numbers that remembers how it was computed. Calls run at once. Only `item()`, `data()` and
@@ -926,43 +922,6 @@ function batchedMatmul(a: Tensor, b: Tensor): Tensor {
   ]);
 }
 
-/** Reduce axis after axis, neighbouring ones at once. */
-function reduce(
-  name: string,
-  x: Tensor,
-  axes: Axes | undefined,
-  keep: boolean,
-  along: (x: Tensor, axis: number) => Tensor,
-): Tensor {
-  const all = x.shape.map((_, axis) => axis);
-  const wanted = axes === undefined ? all : typeof axes === "number" ? [axes] : axes;
-  const chosen = new Set(wanted.map((axis) => resolveAxis(name, axis, x.rank)));
-  return scope(() => reduceAxes(x, chosen, keep, along));
-}
-
-function reduceAxes(
-  x: Tensor,
-  chosen: ReadonlySet<number>,
-  keep: boolean,
-  along: (x: Tensor, axis: number) => Tensor,
-): Tensor {
-  let result = x;
-  for (let end = x.rank; end > 0;) {
-    let start = end - 1;
-    if (chosen.has(start)) {
-      while (chosen.has(start - 1)) start--;
-      const merged = [
-        ...result.shape.slice(0, start),
-        sizeOf(x.shape.slice(start, end)),
-        ...result.shape.slice(end),
-      ];
-      result = along(sameShape(result.shape, merged) ? result : result.reshape(merged), start);
-    }
-    end = start;
-  }
-  return keep ? result.reshape(x.shape.map((size, axis) => chosen.has(axis) ? 1 : size)) : result;
-}
-
 /** Look at the memory of `x` through `op`. Throws DisposedError, and ShapeError when its layout does not allow it. */
 export function view<P>(op: ViewOp<P>, x: Tensor, params: P): Tensor {
   checkInputs(op.name, [x]);
@@ -973,30 +932,4 @@ export function view<P>(op: ViewOp<P>, x: Tensor, params: P): Tensor {
     attach(op.name, [x], [result], [], ([g]) => [op.vjp(g!, spec, params, caller)]);
   }
   return result;
-}
-
-/** The shape of nested lists. */
-function shapeOf(values: Nested): Shape {
-  if (typeof values === "number") return [];
-  if (ArrayBuffer.isView(values) || values.every((value) => typeof value === "number")) {
-    return [values.length];
-  }
-  const parts = (values as readonly Nested[]).map(shapeOf);
-  const odd = parts.find((part) => !sameShape(part, parts[0]));
-  if (odd) {
-    throw new ShapeError(
-      `from: lists differ in shape, ${formatShape(parts[0])} and ${
-        formatShape(odd)
-      }. Make all of them equal.`,
-    );
-  }
-  return [values.length, ...parts[0]];
-}
-
-function flatten(values: Nested): ArrayLike<number> {
-  if (typeof values === "number") return [values];
-  if (ArrayBuffer.isView(values) || typeof values[0] === "number") {
-    return values as ArrayLike<number>;
-  }
-  return (values as readonly Nested[]).flatMap((part) => Array.from(flatten(part)));
 }
