@@ -1,3 +1,5 @@
+import type { RopeScaling } from "../tensor/mod.ts";
+
 export { refuseBlockCount, SpecError, validateSpec } from "./spec_check.ts";
 
 /** Grouped-query attention: softmax(q kᵀ / √headDim) v, with `heads / kvHeads` query heads per key. */
@@ -74,20 +76,6 @@ export interface LayerNorm1pSpec {
   readonly eps: number;
 }
 
-/** How Llama 3 stretches rotary wavelengths beyond the context that it was first trained on. */
-export interface Llama3Scaling {
-  /** Tells the kinds of scaling apart. */
-  readonly kind: "llama3";
-  /** Long wavelengths are stretched by this. */
-  readonly factor: number;
-  /** Wavelengths above originalContext / lowFrequency are stretched. */
-  readonly lowFrequency: number;
-  /** Wavelengths below originalContext / highFrequency stay. */
-  readonly highFrequency: number;
-  /** The context of the first training, in tokens. */
-  readonly originalContext: number;
-}
-
 /** Rotary positions over the first `fraction` of each head, frequency k is theta^(−2k/d). */
 export interface RopeSpec {
   /** The base of the frequencies. */
@@ -95,7 +83,7 @@ export interface RopeSpec {
   /** How much of each head rotates, above 0 to 1. */
   readonly fraction: number;
   /** How long wavelengths are stretched; null when none are. */
-  readonly scaling: Llama3Scaling | null;
+  readonly scaling: RopeScaling | null;
 }
 
 /** A decoder-only transformer as data: what a checkpoint carries and what a search edits. */

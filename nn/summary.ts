@@ -226,9 +226,9 @@ export function formatSummary(summary: Summary): string {
     ],
     ["KV cache", `${bytes(kvBytesPerToken.bf16)} per token, ${bytes(memory.kvCache)} full (bf16)`],
     [
-      `FLOPs at ${context}`,
+      "FLOPs/token",
       `${short(flopsPerToken.forward)} forward, ${short(flopsPerToken.decode)} decode, ` +
-      `${short(flopsPerToken.training)} training, per token`,
+      `${short(flopsPerToken.training)} training, at ${context}`,
     ],
     [
       "weights",

@@ -3,11 +3,11 @@ import {
   type BlockSpec,
   type DecoderSpec,
   type FfnSpec,
-  type Llama3Scaling,
   refuseBlockCount,
   type RopeSpec,
   validateSpec,
 } from "../spec.ts";
+import type { RopeScaling } from "../../tensor/mod.ts";
 
 import { ggufError, type GgufHeader, type GgufValue } from "./gguf_format.ts";
 import { architectureOf } from "./huggingface_config.ts";
@@ -97,7 +97,7 @@ function readScaling(
   metadata: MetadataReader,
   headDim: number,
   factors: Float32Array,
-): Llama3Scaling {
+): RopeScaling {
   if (factors.length !== headDim / 2) {
     throw ggufError(
       "Invalid",
