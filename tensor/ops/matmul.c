@@ -122,28 +122,48 @@ static int64_t grid_rows(int64_t m, int64_t n, int64_t pieces) {
   return best;
 }
 
+// How the products of a batch are cut into tasks: `pieces` rectangles each, `down` by `across`.
+typedef struct {
+  int wide;
+  int64_t pieces, down, across;
+} Cut;
+
+static int32_t multiply_task(const uint64_t *args, Cut cut, int64_t task) {
+  const int64_t m = INTEGER(4), n = INTEGER(5), k = INTEGER(6), column_units = (n + NR - 1) / NR;
+  const int64_t b = task / cut.pieces, y = task % cut.pieces / cut.across, x = task % cut.across;
+  const int64_t c_size = cut.wide ? 4 : sizeof(real);
+  const Product whole = {m, n, k,
+                         {POINTER(const real, 0) + b * INTEGER(7), INTEGER(8), INTEGER(9)},
+                         {POINTER(const real, 1) + b * INTEGER(10), INTEGER(12), INTEGER(11)},
+                         POINTER(char, 2) + b * INTEGER(13) * c_size, INTEGER(14), INTEGER(15) != 0, cut.wide};
+  const int64_t i = m * y / cut.down, j = column_units * x / cut.across * NR;
+  const int64_t rows = m * (y + 1) / cut.down - i;
+  const int64_t columns = smaller(n, column_units * (x + 1) / cut.across * NR) - j;
+  const Product part = part_of(&whole, i, rows, j, columns);
+  return multiply(&part);
+}
+
+static int32_t multiply_in_parallel(const uint64_t *args, Cut cut, int64_t tasks, int threads) {
+  int32_t status = OK;
+#pragma omp parallel for num_threads(threads) reduction(max : status) schedule(static)
+  for (int64_t task = 0; task < tasks; task++) {
+    const int32_t result = multiply_task(args, cut, task);
+    if (result > status) status = result;
+  }
+  return status;
+}
+
 static int32_t multiply_batch(const uint64_t *args, int wide) {
   const int64_t batch = INTEGER(3), m = INTEGER(4), n = INTEGER(5), k = INTEGER(6);
   if (batch <= 0 || m <= 0 || n <= 0) return OK;
   const int64_t threads = (double)batch * m * n * (k > 0 ? k : 1) < PARALLEL_PRODUCTS ? 1 : omp_get_max_threads();
   const int64_t pieces = batch % threads == 0 || batch >= 8 * threads ? 1 : threads;
-  const int64_t down = grid_rows(m, n, pieces), across = pieces / down;
-  const int64_t c_size = wide ? 4 : sizeof(real);
-  const int64_t column_units = (n + NR - 1) / NR;
+  const int64_t down = grid_rows(m, n, pieces);
+  const Cut cut = {wide, pieces, down, pieces / down};
+  // Entering OpenMP takes half a microsecond even for one thread, which small products would notice.
+  if (threads > 1) return multiply_in_parallel(args, cut, batch * pieces, (int)threads);
   int32_t status = OK;
-#pragma omp parallel for if (threads > 1) num_threads((int)threads) reduction(max : status) schedule(static)
-  for (int64_t task = 0; task < batch * pieces; task++) {
-    const int64_t b = task / pieces, y = task % pieces / across, x = task % across;
-    const Product whole = {m, n, k,
-                           {POINTER(const real, 0) + b * INTEGER(7), INTEGER(8), INTEGER(9)},
-                           {POINTER(const real, 1) + b * INTEGER(10), INTEGER(12), INTEGER(11)},
-                           POINTER(char, 2) + b * INTEGER(13) * c_size, INTEGER(14), INTEGER(15) != 0, wide};
-    const int64_t i = m * y / down, j = column_units * x / across * NR;
-    const int64_t rows = m * (y + 1) / down - i, columns = smaller(n, column_units * (x + 1) / across * NR) - j;
-    const Product part = part_of(&whole, i, rows, j, columns);
-    const int32_t result = multiply(&part);
-    if (result > status) status = result;
-  }
+  for (int64_t task = 0; task < batch && status == OK; task++) status = multiply_task(args, cut, task);
   return status;
 }
 
