@@ -5,7 +5,7 @@
  */
 import { device, type DType, scope, Tensor } from "../tensor/mod.ts";
 import type { Ceilings } from "./ceilings.ts";
-import { beside, type Row } from "./report.ts";
+import { type Row, withPeers } from "./report.ts";
 import { openBlas } from "./peers/openblas.ts";
 import type { PeerFigures } from "./peers/peer.ts";
 import { best } from "./timing.ts";
@@ -30,12 +30,6 @@ function gflops(m: number, k: number, n: number, dtype: DType): number {
     })
   );
   return work * repeats / seconds / 1e9;
-}
-
-/** The row, and where a peer was measured one for each. */
-function withPeers(row: Row, figures: Readonly<Record<string, number | undefined>>): Row[] {
-  const measured = Object.entries(figures).filter(([, value]) => value !== undefined);
-  return measured.length === 0 ? [row] : measured.map(([name, value]) => beside(row, name, value));
 }
 
 /** Squares, and the shapes of a small model, in f32 and bf16, on one thread and on all. */

@@ -70,3 +70,10 @@ export function beside(
     ofPeer: lessIsBetter ? value / row.value : row.value / value,
   };
 }
+
+/** The row once for each peer that was measured, or as it is without any. */
+export function withPeers(row: Row, figures: Readonly<Record<string, number | undefined>>): Row[] {
+  const measured = Object.entries(figures).filter(([, value]) => value !== undefined);
+  if (measured.length === 0) return [row];
+  return measured.map(([name, value]) => beside(row, name, value));
+}

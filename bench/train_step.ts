@@ -7,7 +7,7 @@ import { device, Tensor } from "../tensor/mod.ts";
 import { chunkSize } from "../tensor/losses/head.ts";
 import type { Ceilings } from "./ceilings.ts";
 import type { PeerFigures } from "./peers/peer.ts";
-import { beside, type Row } from "./report.ts";
+import { type Row, withPeers } from "./report.ts";
 import { median } from "./timing.ts";
 import { type LlamaShape, llamaSpec, Trainer } from "./trainer.ts";
 
@@ -102,12 +102,11 @@ export function trainStep(ceilings: readonly Ceilings[], peer: PeerFigures): Row
           ? { ofCeiling: value * flopsPerToken(shape, time) / (fmaGflops * 1e9) }
           : {}),
       };
-      const peers = ["eager", "compiled"].filter((kind) => `${title} ${kind}` in peer);
-      if (peers.length === 0) return [row, memory];
-      return [
-        ...peers.map((kind) => beside(row, `torch ${kind}`, peer[`${title} ${kind}`])),
-        memory,
-      ];
+      const figures = {
+        "torch eager": peer[`${title} eager`],
+        "torch compiled": peer[`${title} compiled`],
+      };
+      return [...withPeers(row, figures), memory];
     })
   );
 }
