@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join, relative } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { exists } from "../tools/files.ts";
 
 // Which folders may import which. Everything may import itself; tests, benches, examples and tools may import all of these.
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
@@ -83,16 +84,6 @@ function typeScriptFiles(folder: string): string[] {
     if (isDirectory) return typeScriptFiles(path);
     return /\.tsx?$/.test(name) ? [path] : [];
   });
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }
 
 /** What the table forbids, one line per import. */

@@ -9,6 +9,7 @@
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { device } from "../tensor/mod.ts";
+import { exists } from "./files.ts";
 import { countTests, type TestCounts } from "./junit.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -45,16 +46,6 @@ async function runTests(args: readonly string[]): Promise<{ ok: boolean; counts:
     return { ok: success, counts };
   } finally {
     await Deno.remove(directory, { recursive: true });
-  }
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
   }
 }
 

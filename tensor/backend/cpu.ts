@@ -5,12 +5,11 @@
  * @module
  */
 import { Arguments } from "../../ffi/mod.ts";
-import { codeOf, decode, type DType, encode, isFloating } from "../dtype.ts";
+import { bytesOf, decode, type DType, encode, isFloating } from "../dtype.ts";
 import { OutOfMemoryError, TensorError } from "../errors.ts";
 import { contiguousStrides, isContiguous, sizeOf } from "../layout.ts";
 import type { AnyOp, Kernel, NumberTensor, View } from "../op.ts";
 import { copy } from "../ops/copy.ts";
-import { bytesOf } from "../dtype.ts";
 import { Storage } from "../storage.ts";
 import type { Backend } from "./backend.ts";
 import { CpuKernels, type NativeKernel } from "./cpu_kernels.ts";
@@ -245,9 +244,4 @@ function forEachElement({ shape, strides }: View, visit: (at: number, i: number)
       coordinates[axis] = 0;
     }
   }
-}
-
-/** The kernel code of a view's element type, as `ops/copy.c` numbers them. */
-export function dtypeCode(view: View): number {
-  return codeOf(view.dtype);
 }

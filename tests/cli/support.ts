@@ -9,6 +9,7 @@ import type { Terminal } from "../../cli/terminal.ts";
 import { Decoder, type DecoderSpec } from "../../nn/mod.ts";
 import { device } from "../../tensor/mod.ts";
 import { trainBpe } from "../../text/mod.ts";
+import { llama } from "../nn/specs.ts";
 
 export { hasShared, SHARED, withFolder } from "../nn/specs.ts";
 
@@ -129,19 +130,7 @@ export const template: string = "{% for m in messages %}<{{ m.role }}>{{ m.conte
   "{% if add_generation_prompt %}<assistant>{% endif %}";
 
 /** A random decoder with more ids than its tokenizer knows. */
-export const tinySpec: DecoderSpec = {
-  vocab: 320,
-  dim: 32,
-  context: 64,
-  headDim: 8,
-  norm: { kind: "rms_norm", eps: 1e-5 },
-  rope: { theta: 10_000, fraction: 1, scaling: null },
-  tied: true,
-  blocks: [0, 1].map(() => ({
-    attention: { kind: "gqa", heads: 4, kvHeads: 2 },
-    ffn: { kind: "gated", hidden: 48, activation: "silu" },
-  })),
-};
+export const tinySpec: DecoderSpec = { ...llama, vocab: 320, context: 64, tied: true };
 
 /** Writes a Hugging Face folder with random weights and a byte-level tokenizer that was trained on a few words. */
 export async function writeTinyModel(
