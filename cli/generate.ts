@@ -192,7 +192,10 @@ async function stream(
     ids.push(next.value);
     show(stops.push(decoding.push(next.value)));
   }
-  if (!stops.stopped) show(stops.push(decoding.flush()) + stops.flush());
+  if (!stops.stopped) {
+    show(stops.push(decoding.flush()) + stops.flush());
+    if (stops.stopped) stopReason = "stop";
+  }
   terminal.write("\n");
   return { text, ids, stopReason };
 }

@@ -26,19 +26,27 @@ export class StopText {
   /** Takes the next piece and returns what is certain to come before any stop text. */
   push(piece: string): string {
     if (this.#stopped) return "";
-    const text = this.#pending + piece;
-    const found = this.#stops.map((stop) => text.indexOf(stop)).filter((at) => at >= 0);
-    this.#stopped = found.length > 0;
-    const end = this.#stopped ? Math.min(...found) : text.length - this.#begun(text);
+    const text = this.#pending + piece, begun = text.length - this.#begun(text);
+    const found = this.#find(text);
+    // A stop text that began earlier may still be completed, and then it is the first.
+    this.#stopped = found <= begun && found < text.length;
+    const end = Math.min(found, begun);
     this.#pending = this.#stopped ? "" : text.slice(end);
     return text.slice(0, end);
   }
 
   /** Ends the text: what was held back in vain. */
   flush(): string {
-    const rest = this.#pending;
+    const rest = this.#pending, found = this.#find(rest);
     this.#pending = "";
-    return rest;
+    this.#stopped ||= found < rest.length;
+    return rest.slice(0, found);
+  }
+
+  /** Where the first whole stop text begins; the length of the text when there is none. */
+  #find(text: string): number {
+    const found = this.#stops.map((stop) => text.indexOf(stop)).filter((at) => at >= 0);
+    return Math.min(text.length, ...found);
   }
 
   /** Length of the longest end of the text that begins a stop text. */

@@ -26,3 +26,14 @@ Deno.test("only what may become a stop text is held back", () => {
   const stream = new StopText(["<end>"]);
   assert.deepEqual(["abc<", "en", "x"].map((piece) => stream.push(piece)), ["abc", "", "<enx"]);
 });
+
+Deno.test("of two stop texts the one that begins first counts, even if the other ends first", () => {
+  const completed = new StopText(["c", "bca"]);
+  assert.deepEqual(["b", "c", "a"].map((piece) => completed.push(piece)), ["", "", ""]);
+  assert.ok(completed.stopped);
+  const failed = new StopText(["c", "bca"]);
+  assert.deepEqual(["b", "c", "x"].map((piece) => failed.push(piece)), ["", "", "b"]);
+  assert.ok(failed.stopped);
+  const ended = new StopText(["c", "bca"]);
+  assert.deepEqual([ended.push("bc"), ended.flush(), ended.stopped], ["", "b", true]);
+});
