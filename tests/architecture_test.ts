@@ -12,7 +12,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   engine: ["nn", "tensor", "text"],
   train: ["engine", "nn", "tensor", "text"],
   serve: ["engine", "nn", "tensor", "text"],
-  cli: ["nn", "text", "tensor", "ffi"],
+  cli: ["train", "serve", "engine", "nn", "text", "tensor", "ffi"],
 };
 
 const root = fileURLToPath(new URL("..", import.meta.url));
