@@ -8,12 +8,12 @@ import {
   ChatTemplate,
   type ReasoningDelta,
   ReasoningParser,
+  StopText,
 } from "../text/mod.ts";
 import { UsageError } from "./errors.ts";
 import type { OpenModel } from "./model.ts";
 import { encodeConversation, endsOf } from "./prompt.ts";
 import { type ContinueOptions, Session, type StopReason } from "./session.ts";
-import { StopText } from "./stop_text.ts";
 
 /** How answers are made. */
 export type AnswerOptions = Pick<

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ChatTemplate } from "../text/mod.ts";
+import { ChatTemplate, StopText } from "../text/mod.ts";
 import { runCommand } from "./command.ts";
 import { interrupted, succeeded, UsageError } from "./errors.ts";
 import { modelOptions, type OpenModel, openModel } from "./model.ts";
@@ -17,7 +17,6 @@ import {
 } from "./prompt.ts";
 import { samplingOptions } from "./sampling.ts";
 import { Session, type StopReason } from "./session.ts";
-import { StopText } from "./stop_text.ts";
 import { dim, printable, systemTerminal, type Terminal } from "./terminal.ts";
 
 const options = {

@@ -25,6 +25,7 @@ export {
   thinkingSwitch,
   thinkOpen,
 } from "./reasoning.ts";
+export { StopText } from "./stop_text.ts";
 export { type TokenBytes, TokenStream } from "./stream.ts";
 export { llama3SpecialTokens, type TiktokenOptions } from "./tiktoken.ts";
 export { type DecodeOptions, type EncodeOptions, Tokenizer } from "./tokenizer.ts";

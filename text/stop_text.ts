@@ -7,6 +7,16 @@
 /**
  * Lets text through up to the first stop text. What may yet become one is held back, so that no part of it shows, however
  * the text is cut into pieces.
+ *
+ * @example
+ * ```ts
+ * import { StopText } from "@denotron/denotron/text";
+ * import assert from "node:assert/strict";
+ *
+ * const stop = new StopText(["END"]);
+ * assert.deepEqual(["one E", "N", "D two"].map((piece) => stop.push(piece)), ["one ", "", ""]);
+ * assert.ok(stop.stopped);
+ * ```
  */
 export class StopText {
   readonly #stops: readonly string[];

@@ -1,7 +1,7 @@
 /** Stop texts in a stream. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { StopText } from "../../cli/stop_text.ts";
+import { StopText } from "../../text/stop_text.ts";
 
 const letters = fc.string({ unit: fc.constantFrom("a", "b", "c"), maxLength: 20 });
 
