@@ -1,0 +1,6 @@
+/**
+ * Training: one loop, and stages that are batches plus a loss.
+ *
+ * @module
+ */
+export type * from "./stage.ts";
