@@ -6,13 +6,16 @@
 import {
   type ChatMessage,
   ChatTemplate,
+  encodeConversation,
+  endsOf,
   type ReasoningDelta,
   ReasoningParser,
   StopText,
+  templateStops,
 } from "../text/mod.ts";
 import { UsageError } from "./errors.ts";
 import type { OpenModel } from "./model.ts";
-import { encodeConversation, endsOf } from "./prompt.ts";
+import { isOn } from "./prompt.ts";
 import { type ContinueOptions, Session, type StopReason } from "./session.ts";
 
 /** How answers are made. */
@@ -29,9 +32,6 @@ export interface Answer {
   /** Tokens of the prompt. */
   readonly promptTokens: number;
 }
-
-/** What the plain default template writes around messages; a model that was not trained with it may go on with them. */
-const plainMarks = ["<|end|>", "<|user|>", "<|system|>", "<|assistant|>"];
 
 /** Most conversations stay below so many tokens. */
 const usualTokens = 2048;
@@ -79,7 +79,9 @@ export class Conversation implements Disposable {
     const messages = [...this.#messages, { role: "user", content: said }];
     const { tokenizer, decoder } = this.#model;
     const asked = [...this.#system, ...messages];
-    const { ids, inside } = encodeConversation(tokenizer, this.#template, asked, this.thinking);
+    const { ids, inside } = encodeConversation(tokenizer, this.#template, asked, {
+      thinking: isOn(this.thinking),
+    });
     const { context } = decoder.spec;
     if (ids.length >= context) {
       throw new UsageError(
@@ -107,7 +109,7 @@ export class Conversation implements Disposable {
     const { tokenizer } = this.#model;
     // The marks of thinking may be special tokens, so all tokens are shown.
     const decoding = tokenizer.stream();
-    const stops = new StopText(tokenizer.chatTemplate === undefined ? plainMarks : []);
+    const stops = new StopText(templateStops(tokenizer));
     let [text, count] = ["", 0];
     let stopReason: StopReason = "stop";
     const pass = (piece: string): void => {

@@ -3,18 +3,12 @@
  *
  * @module
  */
-import { ChatTemplate, StopText } from "../text/mod.ts";
+import { ChatTemplate, encodeConversation, encodePrompt, endsOf, StopText } from "../text/mod.ts";
 import { runCommand } from "./command.ts";
 import { interrupted, succeeded, UsageError } from "./errors.ts";
 import { modelOptions, type OpenModel, openModel } from "./model.ts";
 import { type Command, flag, integer, text, texts, type Values } from "./options.ts";
-import {
-  checkPrompt,
-  conversationOptions,
-  encodeConversation,
-  encodeText,
-  endsOf,
-} from "./prompt.ts";
+import { checkPrompt, conversationOptions, isOn } from "./prompt.ts";
 import { samplingOptions } from "./sampling.ts";
 import { Session, type StopReason } from "./session.ts";
 import { dim, printable, systemTerminal, type Terminal } from "./terminal.ts";
@@ -94,7 +88,7 @@ async function generate(
       "generate: --system and --thinking need a chat template, and none is used here. Leave them out, or use chat.",
     );
   }
-  const promptIds = asChat ? encodeMessage(model, prompt, values) : encodeText(tokenizer, prompt);
+  const promptIds = asChat ? encodeMessage(model, prompt, values) : encodePrompt(tokenizer, prompt);
   checkPrompt(promptIds, decoder.spec);
   using session = new Session(decoder);
   const samples: Sample[] = [];
@@ -143,7 +137,9 @@ function encodeMessage(
     ...system === undefined ? [] : [{ role: "system", content: system }],
     { role: "user", content: prompt },
   ];
-  return encodeConversation(tokenizer, ChatTemplate.for(tokenizer), messages, thinking).ids;
+  return encodeConversation(tokenizer, ChatTemplate.for(tokenizer), messages, {
+    thinking: isOn(thinking),
+  }).ids;
 }
 
 /** What making one text takes besides the options. */

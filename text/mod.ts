@@ -13,6 +13,14 @@ export type { TokenizerOptions } from "./load.ts";
 export type { LoadedTokenizer, SpecialIds, TokenModel } from "./model.ts";
 export { gpt2Pattern, llama3Pattern, qwen2Pattern } from "./pattern.ts";
 export {
+  type ConversationOptions,
+  encodeConversation,
+  type EncodedConversation,
+  encodePrompt,
+  endsOf,
+  templateStops,
+} from "./prompt.ts";
+export {
   type ChatMessage,
   followsThinkingFormat,
   type ReasoningDelta,

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { bytesField, floatField, integerField } from "./protobuf_writer.ts";
 import { concatBytes, encodeUtf8 } from "./utf8.ts";
 import type { VocabularySource } from "./vocabulary.ts";
 
@@ -40,33 +41,4 @@ export function sentencePieceFile(source: VocabularySource): Uint8Array {
     bytesField(2, trainer),
     bytesField(3, normalizer),
   ]);
-}
-
-/** Wire type 0. A negative number is its 64-bit two's complement. */
-function integerField(number: number, value: number): Uint8Array {
-  return Uint8Array.from([
-    ...varint(BigInt(number * 8)),
-    ...varint(BigInt.asUintN(64, BigInt(value))),
-  ]);
-}
-
-/** Wire type 5. */
-function floatField(number: number, value: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setFloat32(0, value, true);
-  return Uint8Array.from([...varint(BigInt(number * 8 + 5)), ...bytes]);
-}
-
-/** Wire type 2. */
-function bytesField(number: number, value: Uint8Array): Uint8Array {
-  return concatBytes([
-    Uint8Array.from([...varint(BigInt(number * 8 + 2)), ...varint(BigInt(value.length))]),
-    value,
-  ]);
-}
-
-function varint(value: bigint): number[] {
-  const bytes: number[] = [];
-  for (; value >= 0x80n; value >>= 7n) bytes.push(Number(value & 0x7fn) | 0x80);
-  return [...bytes, Number(value)];
 }

@@ -21,7 +21,7 @@
 export class StopText {
   readonly #stops: readonly string[];
   #pending = "";
-  #stopped = false;
+  #found: string | null = null;
 
   /** Empty stop texts are ignored. */
   constructor(stops: readonly string[]) {
@@ -30,18 +30,23 @@ export class StopText {
 
   /** Whether a stop text was found: nothing comes through any more. */
   get stopped(): boolean {
-    return this.#stopped;
+    return this.#found !== null;
+  }
+
+  /** The stop text that was found. */
+  get found(): string | null {
+    return this.#found;
   }
 
   /** Takes the next piece and returns what is certain to come before any stop text. */
   push(piece: string): string {
-    if (this.#stopped) return "";
+    if (this.stopped) return "";
     const text = this.#pending + piece, begun = text.length - this.#begun(text);
     const found = this.#find(text);
     // A stop text that began earlier may still be completed, and then it is the first.
-    this.#stopped = found <= begun && found < text.length;
+    if (found <= begun) this.#found = this.#stopAt(text, found);
     const end = Math.min(found, begun);
-    this.#pending = this.#stopped ? "" : text.slice(end);
+    this.#pending = this.stopped ? "" : text.slice(end);
     return text.slice(0, end);
   }
 
@@ -49,7 +54,7 @@ export class StopText {
   flush(): string {
     const rest = this.#pending, found = this.#find(rest);
     this.#pending = "";
-    this.#stopped ||= found < rest.length;
+    this.#found ??= this.#stopAt(rest, found);
     return rest.slice(0, found);
   }
 
@@ -57,6 +62,11 @@ export class StopText {
   #find(text: string): number {
     const found = this.#stops.map((stop) => text.indexOf(stop)).filter((at) => at >= 0);
     return Math.min(text.length, ...found);
+  }
+
+  /** The stop text that begins at a place, if one does. */
+  #stopAt(text: string, at: number): string | null {
+    return this.#stops.find((stop) => text.startsWith(stop, at)) ?? null;
   }
 
   /** Length of the longest end of the text that begins a stop text. */
