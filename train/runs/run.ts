@@ -1,0 +1,185 @@
+/**
+ * A run: a folder that tells what was done, with what, and how far it is.
+ *
+ * @module
+ */
+import { existsSync, mkdirSync } from "node:fs";
+import { hostname } from "node:os";
+import { dirname, join } from "node:path";
+import { writeAtomically } from "../../tensor/mod.ts";
+import { provenance } from "./provenance.ts";
+import { readRecord, type RunRecord, type RunStatus, tryLock, writeRecord } from "./record.ts";
+import { RunIndex } from "./run_index.ts";
+import { StageRecorder, type StageWatcher } from "./stage_recorder.ts";
+
+/** The run that was asked for cannot be had. */
+export class RunError extends Error {
+  /** The class name, for logs. */
+  override readonly name = "RunError";
+}
+
+/** What a new run is. */
+export interface RunDescription {
+  /** The name of its folder; made from the stage and the time where it is left out. */
+  readonly name?: string;
+  /** What runs: a stage's name, or `pipeline`. */
+  readonly stage: string;
+  /** Optimizer steps in all; null when nobody knows. */
+  readonly steps: number | null;
+  readonly seed: number;
+  /** The configuration with everything resolved, as YAML. */
+  readonly config: string;
+}
+
+/** The file of a run's resolved configuration. */
+export const configFile = "config.yaml";
+/** The record and the index are written at most so often. */
+const recordMs = 1000;
+
+/** A run in this process. Dispose of it at the end, whatever the end is. */
+export class Run implements Disposable {
+  /** The run's folder. */
+  readonly folder: string;
+  readonly #lock: Deno.FsFile;
+  #record: RunRecord;
+  #writtenMs = 0;
+
+  private constructor(folder: string, lock: Deno.FsFile, record: RunRecord) {
+    this.folder = folder;
+    this.#lock = lock;
+    this.#record = record;
+    this.#write();
+  }
+
+  /** Begins a run in the folder `root`. Throws RunError when its name is taken, or is no name for a folder. */
+  static create(root: string, description: RunDescription): Run {
+    const { stage, steps, seed, config } = description;
+    const name = description.name ?? unusedName(root, stage);
+    if (!/^[\w.-]+$/.test(name) || name.startsWith(".")) {
+      throw new RunError(
+        `runs: "${name}" is no name for a run. Use letters, digits, dots and dashes.`,
+      );
+    }
+    const folder = join(root, name);
+    if (existsSync(folder)) {
+      throw new RunError(
+        `runs: there is already a run called ${name}. Resume it with --resume ${name}, or choose another --name.`,
+      );
+    }
+    mkdirSync(folder, { recursive: true });
+    const lock = tryLock(folder, true)!; // nobody else knows of the folder yet
+    writeAtomically(
+      join(folder, configFile),
+      (write) => write(new TextEncoder().encode(config)),
+    );
+    const now = new Date().toISOString();
+    return new Run(folder, lock, {
+      name,
+      stage,
+      status: "running",
+      step: 0,
+      steps,
+      metrics: {},
+      model: null,
+      seed,
+      created: now,
+      updated: now,
+      process: { id: Deno.pid, host: hostname() },
+      provenance: provenance(),
+    });
+  }
+
+  /** Goes on with the run in `folder`. Throws RunError when there is none, or when another process runs it. */
+  static reopen(folder: string): Run {
+    const record = readRecord(folder);
+    if (record === null) {
+      throw new RunError(`runs: there is no run in ${folder}. See deno task runs.`);
+    }
+    const { id, host } = record.process;
+    const lock = tryLock(folder, true);
+    if (lock === null) {
+      throw new RunError(
+        `runs: ${record.name} is running, as process ${id} on ${host}. Stop that, or wait for its end.`,
+      );
+    }
+    return new Run(folder, lock, {
+      ...record,
+      status: "running",
+      process: { id: Deno.pid, host: hostname() },
+    });
+  }
+
+  /** What the run is and how it stands. */
+  get record(): RunRecord {
+    return this.#record;
+  }
+
+  /** Where a stage reports to: `part` is its folder in the run's, or nothing when the stage is all of the run. */
+  stage(part: string, signal: AbortSignal, watchers: readonly StageWatcher[]): StageRecorder {
+    const own: StageWatcher = {
+      metrics: (step, metrics) => this.#progress(step, metrics),
+      sample: () => {},
+      warn: () => {},
+    };
+    return new StageRecorder(join(this.folder, part), signal, [own, ...watchers]);
+  }
+
+  /** Says where the trained model is, as a path in the run's folder. */
+  model(path: string): void {
+    this.#record = { ...this.#record, model: path };
+    this.#write();
+  }
+
+  /** Ends the run. */
+  end(status: Exclude<RunStatus, "running">): void {
+    this.#record = { ...this.#record, status };
+    this.#write();
+  }
+
+  #progress(step: number, values: Readonly<Record<string, number>>): void {
+    const finite = Object.fromEntries(
+      Object.entries(values).map(([name, value]) => [name, Number.isFinite(value) ? value : null]),
+    );
+    this.#record = { ...this.#record, step, metrics: { ...this.#record.metrics, ...finite } };
+    if (performance.now() - this.#writtenMs > recordMs) this.#write();
+  }
+
+  #write(): void {
+    this.#writtenMs = performance.now();
+    this.#record = { ...this.#record, updated: new Date().toISOString() };
+    writeRecord(this.folder, this.#record);
+    using index = new RunIndex(dirname(this.folder));
+    index.put(this.#record);
+  }
+
+  /** A run that nobody ended did not get to its end. */
+  [Symbol.dispose](): void {
+    if (this.#record.status === "running") this.end("failed");
+    this.#lock.close();
+  }
+}
+
+/** Such as `sft-2026-11-21-1432`. */
+function unusedName(root: string, stage: string): string {
+  const now = Temporal.Now.plainDateTimeISO();
+  const time = now.toString({ smallestUnit: "minute" }).replace("T", "-").replace(":", "");
+  const name = `${stage}-${time}`;
+  for (let count = 1;; count++) {
+    const candidate = count === 1 ? name : `${name}-${count}`;
+    if (!existsSync(join(root, candidate))) return candidate;
+  }
+}
+
+/** The newest run in `root` that `accept` takes; null when there is none. */
+export function newestRun(root: string, accept: (record: RunRecord) => boolean): string | null {
+  if (!existsSync(root)) return null;
+  using index = new RunIndex(root);
+  const record = index.list().find(accept);
+  return record === undefined ? null : join(root, record.name);
+}
+
+/** The folder of a trained model in the newest finished run in `root`; null when there is none. */
+export function newestModel(root: string): string | null {
+  const folder = newestRun(root, (record) => record.status === "finished" && record.model !== null);
+  return folder === null ? null : join(folder, readRecord(folder)!.model!);
+}
