@@ -4,3 +4,4 @@
  * @module
  */
 export type * from "./stage.ts";
+export * from "./data/synthetic/mod.ts";
