@@ -66,6 +66,11 @@ export class Attention extends Module {
 
   /** x: [batch, time, dim] → same; with a cache, x is packed, and its tokens follow those that the cache holds. */
   forward(x: Tensor, place: Placement = wholeSequences, cache: LayerCache | null = null): Tensor {
+    return this.o.forward(this.attended(x, place, cache));
+  }
+
+  /** What the heads give, before `o`: x: [batch, time, dim] → [batch, time, heads · headDim]. */
+  attended(x: Tensor, place: Placement = wholeSequences, cache: LayerCache | null = null): Tensor {
     const n = this.norm?.forward(x) ?? x, rows = x.shape.slice(0, -1);
     const split = (y: Tensor): Tensor => y.reshape([...rows, -1, this.headDim]);
     const turn = (y: Tensor): Tensor => this.#rope?.forward(y, place.positions) ?? y;
@@ -75,6 +80,6 @@ export class Attention extends Module {
     const { window, headDim } = this, heads = q.shape.at(-2)!;
     const sequences = place.sequences ? { sequences: place.sequences } : {};
     const attended = q.attention(keys, values, { causal: true, window, ...sequences });
-    return this.o.forward(attended.reshape([...rows, heads * headDim]));
+    return attended.reshape([...rows, heads * headDim]);
   }
 }
