@@ -4,7 +4,7 @@
  * @module
  */
 import { device, type DType, noGrad, RandomKey, scope, Tensor } from "../tensor/mod.ts";
-import type { Ceilings } from "./ceilings.ts";
+import type { Ceilings } from "../tensor/ceilings.ts";
 import type { PeerFigures } from "./peers/peer.ts";
 import { beside, type Row } from "./report.ts";
 import { best } from "./timing.ts";

@@ -6,7 +6,8 @@
  */
 import { parseArgs } from "node:util";
 import { attention } from "./attention.ts";
-import { Ceiling, type Ceilings } from "./ceilings.ts";
+import { findCompiler } from "../ffi/mod.ts";
+import { Ceiling, type Ceilings } from "../tensor/ceilings.ts";
 import { dispatch } from "./dispatch.ts";
 import { gemm } from "./gemm.ts";
 import { type PeerFigures, torchFigures } from "./peers/peer.ts";
@@ -39,7 +40,12 @@ function main(): number {
     console.error(`bench: there is no bench "${name ?? ""}".\n${usage}`);
     return 2;
   }
-  const cores = navigator.hardwareConcurrency, ceiling = new Ceiling();
+  const compiler = findCompiler();
+  if (compiler === null) {
+    console.error("bench: there are no kernels without a C compiler. Install gcc or clang.");
+    return 1;
+  }
+  const cores = navigator.hardwareConcurrency, ceiling = new Ceiling(compiler);
   const ceilings = (cores > 1 ? [1, cores] : [1]).map((threads) => ceiling.measure(threads));
   const rows = bench(ceilings, peer ? torchFigures(name, cores) : {});
   const report = { bench: name, ceilings: ceilings.at(-1)!, rows };

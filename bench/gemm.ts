@@ -4,7 +4,7 @@
  * @module
  */
 import { device, type DType, scope, Tensor } from "../tensor/mod.ts";
-import type { Ceilings } from "./ceilings.ts";
+import type { Ceilings } from "../tensor/ceilings.ts";
 import { type Row, withPeers } from "./report.ts";
 import { openBlas } from "./peers/openblas.ts";
 import type { PeerFigures } from "./peers/peer.ts";

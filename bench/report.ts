@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Ceilings } from "./ceilings.ts";
+import type { Ceilings } from "../tensor/ceilings.ts";
 
 /** One measurement. */
 export interface Row {

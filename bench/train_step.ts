@@ -5,7 +5,7 @@
  */
 import { device, Tensor } from "../tensor/mod.ts";
 import { chunkSize } from "../tensor/losses/head.ts";
-import type { Ceilings } from "./ceilings.ts";
+import type { Ceilings } from "../tensor/ceilings.ts";
 import type { PeerFigures } from "./peers/peer.ts";
 import { type Row, withPeers } from "./report.ts";
 import { median } from "./timing.ts";

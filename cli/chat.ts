@@ -12,7 +12,7 @@ import { modelOptions, type OpenModel, openModel } from "./model.ts";
 import { type Command, integer, userPath, type Values } from "./options.ts";
 import { conversationOptions } from "./prompt.ts";
 import { samplingOptions } from "./sampling.ts";
-import { nearest } from "./spelling.ts";
+import { nearest } from "../text/spelling.ts";
 import { dim, printable, systemTerminal, type Terminal } from "./terminal.ts";
 
 const options = {

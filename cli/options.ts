@@ -6,7 +6,7 @@
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { UsageError } from "./errors.ts";
-import { nearest } from "./spelling.ts";
+import { nearest } from "../text/spelling.ts";
 
 /** One `--option`. */
 export interface Option<T> {

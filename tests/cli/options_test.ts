@@ -14,7 +14,7 @@ import {
   text,
   texts,
 } from "../../cli/options.ts";
-import { editDistance, nearest } from "../../cli/spelling.ts";
+import { editDistance, nearest } from "../../text/spelling.ts";
 
 const options = {
   model: required(text("MODEL", "What to run")),

@@ -1,4 +1,4 @@
-// What this machine can do at most: the ceilings that the benches divide by.
+// What this machine can do at most: the ceilings that figures are divided by.
 //
 // Each probe is `int32_t name(const uint64_t *args)` with slot 0 the address of a double for the result and slot 1 the
 // number of threads; every thread does the same work and the best of several rounds counts. A result of 0 means that
