@@ -1,0 +1,9 @@
+/**
+ * CUDA: finds the driver and its libraries, loads them when they are first used, and calls them.
+ *
+ * @module
+ */
+export { Cublas, cudaTypes, type Gemm, type GemmOperand } from "./cublas.ts";
+export { type CudaDevice, CudaDriver, type FunctionResources, type Grid } from "./driver.ts";
+export { chooseMajor, type CudaLibraryName, findCudaLibrary } from "./find.ts";
+export { CudaCompileError, Nvrtc } from "./nvrtc.ts";
