@@ -3,5 +3,37 @@
  *
  * @module
  */
+export { batchesInTurn, type BatchPart, rampedBatches } from "./batches.ts";
+export { type CheckpointFiles, Checkpoints, type SavedState, SaveError } from "./checkpoint.ts";
+export { WeightAverage } from "./average.ts";
+export { DivergedError, type GuardOptions, StepGuard } from "./guard.ts";
+export { train } from "./loop.ts";
+export { AdamW, type OptimizerOptions } from "./optimizer.ts";
+export type { BestStep, TrainOptions, TrainResult } from "./options.ts";
+export {
+  batchRamp,
+  constantSchedule,
+  cosineSchedule,
+  type DecayOptions,
+  linearSchedule,
+  type RampPhase,
+  type Schedule,
+  type ScheduledPart,
+  schedulesInTurn,
+  type SteepOptions,
+  steepSchedule,
+  type WarmupOptions,
+  type WsdOptions,
+  wsdSchedule,
+} from "./schedule.ts";
+export { pretrainStage } from "./pretrain.ts";
 export type * from "./stage.ts";
+export { ResumeError } from "./state.ts";
+export {
+  heldOutFigures,
+  tokenLoss,
+  tokenStage,
+  type TokenStageOptions,
+  trainedTokens,
+} from "./token_loss.ts";
 export * from "./data/synthetic/mod.ts";

@@ -1,0 +1,175 @@
+/**
+ * The loop that all stages share.
+ *
+ * @module
+ */
+import { setImmediate } from "node:timers/promises";
+import { join } from "node:path";
+import { clipScale } from "../tensor/mod.ts";
+import { Checkpoints } from "./checkpoint.ts";
+import type { TrainOptions, TrainResult } from "./options.ts";
+import type { RunSink, Stage } from "./stage.ts";
+import { ResumeError, TrainingState } from "./state.ts";
+import { accumulate } from "./step.ts";
+
+/**
+ * Trains until the steps are made, the batches end, the held-out loss gets no lower, or `run.interrupted`. In the end the
+ * model holds the last weights, or their average, or those of the best evaluation, as the options say.
+ *
+ * Throws DivergedError when too many steps in a row had to be left out, SaveError when the disk refuses a checkpoint, and
+ * ResumeError when the folder's checkpoints are not this run's.
+ */
+export async function train<B>(
+  stage: Stage<B>,
+  options: TrainOptions,
+  run: RunSink,
+): Promise<TrainResult> {
+  using state = new TrainingState(stage, options);
+  return await new Loop(stage, options, run, state).run();
+}
+
+class Loop<B> {
+  readonly #stage: Stage<B>;
+  readonly #options: TrainOptions;
+  readonly #run: RunSink;
+  readonly #state: TrainingState;
+  readonly #checkpoints: Checkpoints | null;
+  /** The newest checkpoint of this run. */
+  #saved: string | null = null;
+
+  constructor(stage: Stage<B>, options: TrainOptions, run: RunSink, state: TrainingState) {
+    [this.#stage, this.#options, this.#run, this.#state] = [stage, options, run, state];
+    this.#checkpoints = run.folder === null
+      ? null
+      : new Checkpoints(join(run.folder, "checkpoints"), (text) => run.warn(text), options.files);
+  }
+
+  async run(): Promise<TrainResult> {
+    this.#start();
+    let reason = this.#reasonToStop();
+    while (reason === null) {
+      const batches = await this.#stage.batches.next(this.#state.progress.step + 1);
+      if (batches === null) reason = "exhausted";
+      else {
+        this.#learn(batches);
+        if (this.#isDue(this.#options.evaluateEvery)) await this.#evaluate();
+        if (this.#isDue(this.#options.sampleEvery)) await this.#sample();
+        if (this.#isDue(this.#options.checkpointEvery)) this.#save();
+        await setImmediate(); // lets signals, timers and sockets have their turn
+        reason = this.#reasonToStop();
+      }
+    }
+    return await this.#finish(reason);
+  }
+
+  /** From the beginning, or from the newest checkpoint. */
+  #start(): void {
+    const checkpoints = this.#checkpoints, existing = checkpoints?.steps().at(-1);
+    if (!checkpoints || existing === undefined) return;
+    if (!this.#options.resume) {
+      throw new ResumeError(
+        `train: ${checkpoints.folder} has checkpoints (up to step ${existing}). ` +
+          `Resume, or choose another folder.`,
+      );
+    }
+    checkpoints.clean();
+    const saved = checkpoints.newest();
+    if (!saved) return;
+    this.#state.resume(checkpoints, saved);
+    this.#saved = saved.path;
+    this.#run.resumed?.(saved.step);
+  }
+
+  #reasonToStop(): TrainResult["reason"] | null {
+    const { step, waited } = this.#state.progress, { steps, patience = Infinity } = this.#options;
+    if (step >= steps) return "finished";
+    if (waited >= patience) return "stopped early";
+    return this.#run.interrupted ? "interrupted" : null;
+  }
+
+  #isDue(every: number | undefined): boolean {
+    return every !== undefined && this.#state.progress.step % every === 0;
+  }
+
+  /** Accumulate, clip, step. */
+  #learn(batches: readonly B[]): void {
+    const start = performance.now();
+    const { optimizer, average, guard, progress } = this.#state;
+    const { maxGradNorm = 1, resetOptimizerAt } = this.#options;
+    const step = ++progress.step, lr = this.#options.lr(step);
+    if (resetOptimizerAt?.includes(step)) optimizer.reset();
+    optimizer.zeroGrad();
+    const { loss, weight, tokens, metrics } = accumulate(this.#stage, batches, progress.draws);
+    const gradNorm = optimizer.gradNorm();
+    const fault = weight > 0 ? guard.check(loss, gradNorm) : "nothing in it is trained";
+    if (fault === null) {
+      optimizer.update(lr, clipScale(gradNorm, maxGradNorm));
+      average?.update();
+    } else this.#run.warn(`train: step ${step} is left out, ${fault}.`);
+    progress.tokens += tokens;
+    progress.draws += batches.length;
+    const seconds = (performance.now() - start) / 1000;
+    this.#run.metrics(step, {
+      ...metrics,
+      loss,
+      lr,
+      grad_norm: gradNorm,
+      skipped: fault === null ? 0 : 1,
+      tokens: progress.tokens,
+      step_time: seconds,
+      tokens_per_second: tokens / seconds,
+    });
+  }
+
+  async #evaluate(): Promise<void> {
+    const figures = await this.#atRest(() => this.#stage.evaluate?.());
+    if (!figures) return;
+    const { progress } = this.#state, { step } = progress, { loss } = figures;
+    const named = Object.entries(figures).map(([name, value]) => [`eval/${name}`, value]);
+    this.#run.metrics(step, Object.fromEntries(named));
+    const isBest = loss < (progress.best?.loss ?? Infinity);
+    if (isBest) progress.best = { step, loss };
+    progress.waited = isBest ? 0 : progress.waited + 1;
+    progress.evaluated = step;
+    if (isBest && this.#options.keepBest) this.#save();
+  }
+
+  async #sample(): Promise<void> {
+    const text = await this.#atRest(() => this.#stage.sample?.());
+    if (text !== undefined) this.#run.sample(this.#state.progress.step, text);
+  }
+
+  /** Without dropout, and with the average of the weights where there is one. */
+  async #atRest<T>(body: () => Promise<T> | undefined): Promise<T | undefined> {
+    const { average } = this.#state, look = async () => await body();
+    this.#stage.model.eval();
+    try {
+      return await (average ? average.during(look) : look());
+    } finally {
+      this.#stage.model.train();
+    }
+  }
+
+  #save(): void {
+    const checkpoints = this.#checkpoints, { step, best } = this.#state.progress;
+    if (!checkpoints || this.#saved === checkpoints.pathOf(step)) return;
+    this.#saved = this.#state.save(checkpoints);
+    const kept = this.#options.keepBest ? best?.step ?? null : null;
+    checkpoints.prune(this.#options.keepLast ?? 2, kept);
+  }
+
+  async #finish(reason: TrainResult["reason"]): Promise<TrainResult> {
+    const { progress, average } = this.#state, { evaluateEvery, keepBest } = this.#options;
+    const isOver = reason !== "interrupted";
+    if (isOver && evaluateEvery !== undefined && progress.evaluated !== progress.step) {
+      await this.#evaluate();
+    }
+    this.#save();
+    const { step, best } = progress, checkpoints = this.#checkpoints;
+    if (isOver && keepBest && checkpoints && best && best.step !== step) {
+      this.#state.loadTensors(checkpoints, checkpoints.open(best.step));
+    }
+    if (isOver) average?.apply();
+    return { step, reason, best, checkpoint: this.#saved };
+  }
+}
