@@ -66,13 +66,13 @@ function fromGenerationBlocks(
   );
   const parts = render(marked, messages, false).split(/[\u{f8a10}\u{f8a11}]/u);
   const text = parts.join("");
-  const assistants = messages.filter((message) => message.role === "assistant").length;
-  if (text !== render(source, messages, false) || parts.length !== 2 * assistants + 1) {
+  const assistants = messages.flatMap(({ role }, i) => role === "assistant" ? [i] : []);
+  if (text !== render(source, messages, false) || parts.length !== 2 * assistants.length + 1) {
     throw new ChatTemplateError(
       `chat template: its {% generation %} blocks are not one per assistant turn, ` +
         `${
           (parts.length - 1) / 2
-        } rendered (${assistants} turns). Put one around every assistant turn.`,
+        } rendered (${assistants.length} turns). Put one around every assistant turn.`,
     );
   }
   const spans: Span[] = [];
@@ -81,7 +81,7 @@ function fromGenerationBlocks(
     if (i % 2 === 1) spans.push({ start: at, end: at + part.length });
     at += part.length;
   });
-  return { text, spans: spans.slice(spans.length - turns.length) };
+  return { text, spans: spans.filter((_, i) => turns.includes(assistants[i])) };
 }
 
 /**

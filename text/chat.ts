@@ -30,8 +30,8 @@ export interface RenderOptions {
 
 /** How to render for training. */
 export interface TargetOptions extends RenderOptions {
-  /** Train on every assistant turn, or on the last one only (default `all`). */
-  readonly targets?: "all" | "last";
+  /** Train on every assistant turn, on the last one only, or on those with these indices (default `all`). */
+  readonly targets?: "all" | "last" | readonly number[];
   /** Keep the thinking of targets from a template that would strip it (default false). */
   readonly keepThinking?: boolean;
 }
@@ -116,7 +116,7 @@ export class ChatTemplate {
   ): MaskedTokens {
     const { targets = "all", keepThinking = false, ...renderOptions } = options;
     const turns = messages.flatMap((message, i) => message.role === "assistant" ? [i] : []);
-    const targetTurns = targets === "last" ? turns.slice(-1) : turns;
+    const targetTurns = chooseTargets(turns, targets);
     if (targetTurns.length === 0) throw noTarget(messages);
     const hidden = keepThinking ? hideThinking(messages, targetTurns) : messages;
     const merged = { ...this.#defaults, ...renderOptions };
@@ -171,6 +171,14 @@ function renderWith(
   }
 }
 
+function chooseTargets(
+  turns: readonly number[],
+  targets: NonNullable<TargetOptions["targets"]>,
+): readonly number[] {
+  if (targets === "all") return turns;
+  return targets === "last" ? turns.slice(-1) : turns.filter((turn) => targets.includes(turn));
+}
+
 /** How many ids at the beginning are a `bos` before another `bos`. */
 function extraBos(tokenizer: Tokenizer, ids: readonly number[]): number {
   const { bos } = tokenizer.special;
@@ -210,7 +218,7 @@ function maskTokens(tokenizer: Tokenizer, text: string, spans: readonly Span[]):
 
 function noTarget(messages: readonly ChatMessage[]): EmptyMaskError {
   return new EmptyMaskError(
-    `chat template: nothing to learn, no message is from the assistant ` +
+    `chat template: nothing to learn, no assistant message is a target ` +
       `(${
         messages.map((message) => message.role).join(", ") || "no messages"
       }). Add an assistant turn.`,
