@@ -21,7 +21,7 @@ export class UsageError extends Error {
 /** Errors about what was given, whose messages are meant for people. By name: a command need not load what throws them. */
 const misuses: ReadonlySet<string> = new Set([
   "UsageError",
-  ...["CheckpointError", "DownloadError", "FormatError", "SpecError"],
+  ...["CheckpointError", "DataError", "DownloadError", "FormatError", "RowError", "SpecError"],
   ...["ChatTemplateError", "TokenizerError", "TokenizerFormatError"],
   ...["NotFound", "NotADirectory", "IsADirectory", "AlreadyExists"],
 ]);

@@ -1,0 +1,32 @@
+/**
+ * Data: rows of files, their order and mixture, tokens with masks, and packed batches.
+ *
+ * @module
+ */
+export { PackedBatches, packedBatches, type PackedBatchesOptions, tokenBatch } from "./batches.ts";
+export type { Cursor } from "./cursor.ts";
+export { concatRows, type Dataset, mapRows, rowsOf } from "./dataset.ts";
+export { DataError, RowError } from "./errors.ts";
+export type { FormatOptions } from "./formats.ts";
+export { gsm8kRows, type Gsm8kSolution, gsm8kSolution, type Switches } from "./gsm8k.ts";
+export { type OpenOptions, openRows } from "./open_rows.ts";
+export { type PackedRow, PackedRows, packLengths, type PackOptions, packRows } from "./pack.ts";
+export {
+  type ChatRow,
+  type CompletionRow,
+  isChat,
+  isCompletion,
+  type Row,
+  type TextRow,
+} from "./rows.ts";
+export type { TextCut } from "./spans.ts";
+export { type BadRowPolicy, RowStream, type StreamOptions, streamRows } from "./stream.ts";
+export {
+  rowEncoder,
+  type TokenCounts,
+  type TokenDataset,
+  type TokenizeOptions,
+  tokenizeRows,
+  type TokenSequence,
+  type TooLongPolicy,
+} from "./tokenize.ts";
