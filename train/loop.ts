@@ -65,16 +65,15 @@ class Loop<B> {
   /** From the beginning, or from the newest checkpoint. */
   #start(): void {
     const checkpoints = this.#checkpoints, existing = checkpoints?.steps().at(-1);
-    if (!checkpoints || existing === undefined) return;
-    if (!this.#options.resume) {
+    if (existing !== undefined && !this.#options.resume) {
       throw new ResumeError(
-        `train: ${checkpoints.folder} has checkpoints (up to step ${existing}). ` +
+        `train: ${checkpoints!.folder} has checkpoints (up to step ${existing}). ` +
           `Resume, or choose another folder.`,
       );
     }
-    checkpoints.clean();
-    const saved = checkpoints.newest();
-    if (!saved) return;
+    checkpoints?.clean();
+    const saved = checkpoints?.newest();
+    if (!checkpoints || !saved) return;
     this.#state.resume(checkpoints, saved);
     this.#saved = saved.path;
     this.#run.resumed?.(saved.step);
@@ -152,8 +151,9 @@ class Loop<B> {
 
   #save(): void {
     const checkpoints = this.#checkpoints, { step, best } = this.#state.progress;
-    if (!checkpoints || this.#saved === checkpoints.pathOf(step)) return;
-    this.#saved = this.#state.save(checkpoints);
+    if (!checkpoints) return;
+    // After a resume, the step's checkpoint may be there, but older ones, too.
+    if (this.#saved !== checkpoints.pathOf(step)) this.#saved = this.#state.save(checkpoints);
     const kept = this.#options.keepBest ? best?.step ?? null : null;
     checkpoints.prune(this.#options.keepLast ?? 2, kept);
   }

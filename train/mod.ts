@@ -27,6 +27,7 @@ export {
   wsdSchedule,
 } from "./schedule.ts";
 export { pretrainStage } from "./pretrain.ts";
+export { type SftBlend, sftBlends, type SftPlan, sftStage, verifiedRows } from "./sft.ts";
 export type * from "./stage.ts";
 export { ResumeError } from "./state.ts";
 export {
@@ -36,4 +37,5 @@ export {
   type TokenStageOptions,
   trainedTokens,
 } from "./token_loss.ts";
+export * from "./data/mod.ts";
 export * from "./data/synthetic/mod.ts";

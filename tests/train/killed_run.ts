@@ -1,0 +1,32 @@
+/**
+ * Trains in a folder, going on from what is there, and prints each step's loss and the hash of the weights in the end.
+ * Usage: killed_run.ts <folder>
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { cosineSchedule, pretrainStage, train } from "../../train/mod.ts";
+import { MemoryRun, randomBatch, randomBatches, tinyDecoder, weightsOf } from "./support.ts";
+
+class PrintedRun extends MemoryRun {
+  override metrics(step: number, values: Readonly<Record<string, number>>): void {
+    if ("loss" in values) console.log(`${step} ${values.loss} ${values.grad_norm}`);
+  }
+}
+
+const steps = 40, [folder] = Deno.args;
+using model = tinyDecoder("bf16");
+const heldOut = [randomBatch(99, [9])];
+const stage = pretrainStage({ model, batches: randomBatches(), heldOut });
+await train(stage, {
+  steps,
+  lr: cosineSchedule({ peak: 1e-2, warmup: 4, steps }),
+  averageDecay: 0.9,
+  evaluateEvery: 5,
+  keepBest: true,
+  checkpointEvery: 3,
+  resume: true,
+}, new PrintedRun(folder));
+const hash = createHash("sha256");
+for (const bits of weightsOf(stage).values()) hash.update(bits);
+console.log(`weights ${hash.digest("hex")}`);

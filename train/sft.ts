@@ -1,0 +1,61 @@
+/**
+ * Supervised fine-tuning.
+ *
+ * @module
+ */
+import { batchesInTurn, type BatchPart } from "./batches.ts";
+import { type Dataset, mapRows } from "./data/dataset.ts";
+import type { TrainOptions } from "./options.ts";
+import { type ScheduledPart, schedulesInTurn } from "./schedule.ts";
+import type { BatchSource, Stage, TokenBatch } from "./stage.ts";
+import { tokenStage, type TokenStageOptions } from "./token_loss.ts";
+
+/** A part of fine-tuning: a mixture of data, and its learning rate. */
+export interface SftBlend extends BatchPart<TokenBatch>, ScheduledPart {
+  /** Begin it with an optimizer that has forgotten its means; false by default. */
+  readonly resetOptimizer?: boolean;
+}
+
+/** Blends as one run. */
+export interface SftPlan extends Pick<TrainOptions, "steps" | "lr" | "resetOptimizerAt"> {
+  /** The blends' batches, one blend after the other. */
+  readonly batches: BatchSource<TokenBatch>;
+}
+
+/**
+ * Cross-entropy on the tokens that the assistant wrote, each of which counts for the same, whatever row it is in. All of
+ * `model` trains, or what is not frozen, such as low-rank adapters.
+ */
+export function sftStage(options: TokenStageOptions): Stage<TokenBatch> {
+  return tokenStage("sft", options);
+}
+
+/**
+ * Fine-tuning in several blends, each with a learning rate of its own, as LN-Nano's three (2505.00949, section 4): only
+ * reasoning; with plain answers among it; then a small one of chat, instructions and tools.
+ */
+export function sftBlends(blends: readonly SftBlend[]): SftPlan {
+  const firstSteps: number[] = [];
+  let steps = 0;
+  for (const blend of blends) {
+    if (blend.resetOptimizer) firstSteps.push(steps + 1);
+    steps += blend.steps;
+  }
+  return {
+    steps,
+    batches: batchesInTurn(blends),
+    lr: schedulesInTurn(blends),
+    resetOptimizerAt: firstSteps,
+  };
+}
+
+/** Only the rows that a verifier finds right, as those whose answer is the known one. */
+export function verifiedRows<R>(
+  rows: Dataset<R>,
+  isRight: (row: R) => boolean | Promise<boolean>,
+): Dataset<R> {
+  return mapRows(rows, async (items) => {
+    const verdicts = await Promise.all(items.map(isRight));
+    return items.filter((_, i) => verdicts[i]);
+  });
+}
