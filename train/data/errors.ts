@@ -15,3 +15,12 @@ export class RowError extends DataError {
   /** The class name, for logs. */
   override readonly name: string = "RowError";
 }
+
+/** Runs something that looks at a row; a RowError that it throws says where the row is. */
+export function withPlace<T>(where: string, look: () => T): T {
+  try {
+    return look();
+  } catch (error) {
+    throw error instanceof RowError ? new RowError(`${where}: ${error.message}`) : error;
+  }
+}

@@ -7,6 +7,7 @@ export { PackedBatches, packedBatches, type PackedBatchesOptions, tokenBatch } f
 export type { Cursor } from "./cursor.ts";
 export { concatRows, type Dataset, mapRows, rowsOf } from "./dataset.ts";
 export { DataError, RowError } from "./errors.ts";
+export { filterRows, rowTexts, withoutDuplicates, withoutOverlap } from "./filter.ts";
 export type { FormatOptions } from "./formats.ts";
 export { gsm8kRows, type Gsm8kSolution, gsm8kSolution, type Switches } from "./gsm8k.ts";
 export { type OpenOptions, openRows } from "./open_rows.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { concatRows, type Dataset, mapRows } from "./dataset.ts";
-import { DataError, RowError } from "./errors.ts";
+import { DataError, RowError, withPlace } from "./errors.ts";
 import { isFields, kindOf } from "./fields.ts";
 import { jsonArray, jsonLines, textPieces } from "./file_rows.ts";
 import { type ByteFile, listFiles, openBytes } from "./files.ts";
@@ -144,10 +144,5 @@ function toRows(
         "Correct it, or skip such rows with --on-bad-row skip.",
     );
   }
-  try {
-    return format.rows(value, options);
-  } catch (error) {
-    if (!(error instanceof RowError)) throw error;
-    throw new RowError(`${where}: ${error.message}`);
-  }
+  return withPlace(where, () => format.rows(value, options));
 }

@@ -6,7 +6,7 @@
 import { ChatTemplate, ChatTemplateError, type Tokenizer, TokenizerError } from "../../text/mod.ts";
 import { tokenEnds } from "../../text/offsets.ts";
 import type { Dataset } from "./dataset.ts";
-import { DataError, RowError } from "./errors.ts";
+import { DataError, RowError, withPlace } from "./errors.ts";
 import { type CompletionRow, isChat, isCompletion, type Row, type TextRow } from "./rows.ts";
 
 /** Token ids that belong together, and which of them a model learns to predict. */
@@ -128,7 +128,7 @@ export function rowEncoder(
       : encodeText(tokenizer, frame, row as TextRow);
   };
   return (row) => {
-    const sequence = encode(row);
+    const sequence = asRowError(() => encode(row));
     // Nothing stands before the first token that it could be predicted from.
     sequence.trained[0] = 0;
     if (!sequence.trained.includes(1)) {
@@ -138,6 +138,16 @@ export function rowEncoder(
     }
     return sequence;
   };
+}
+
+/** What templates and tokenizers refuse is the row's fault. */
+function asRowError<T>(encode: () => T): T {
+  try {
+    return encode();
+  } catch (error) {
+    const isRefusal = error instanceof ChatTemplateError || error instanceof TokenizerError;
+    throw isRefusal ? new RowError(error.message) : error;
+  }
 }
 
 /** Puts the beginning and end of a sequence around ids, where they are wanted and not there already. */
@@ -182,16 +192,6 @@ function isText(row: Row): boolean {
   return !isChat(row) && !isCompletion(row);
 }
 
-function withPlace<T>(where: string, encode: () => T): T {
-  try {
-    return encode();
-  } catch (error) {
-    const ofRow = error instanceof RowError || error instanceof ChatTemplateError ||
-      error instanceof TokenizerError;
-    throw ofRow ? new RowError(`${where}: ${error.message}`) : error;
-  }
-}
-
 function assertVocabulary(where: string, ids: Int32Array, vocabulary: number): void {
   const foreign = ids.find((id) => id >= vocabulary);
   if (foreign === undefined) return;
@@ -204,14 +204,14 @@ function assertVocabulary(where: string, ids: Int32Array, vocabulary: number): v
 /** The sequences of a row that fit the context. */
 function fit(
   whole: TokenSequence,
-  isText: boolean,
+  mayBeSplit: boolean,
   where: string,
   { context, tooLong = "stop" }: TokenizeOptions,
   counts: TokenCounts,
 ): TokenSequence[] {
   const tokens = whole.ids.length - 1; // the last one is predicted, never read
   if (tokens <= context) return [whole];
-  if (isText) {
+  if (mayBeSplit) {
     counts.split++;
     return split(whole, context);
   }
