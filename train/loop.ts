@@ -99,10 +99,10 @@ class Loop<B> {
     if (resetOptimizerAt?.includes(step)) optimizer.reset();
     optimizer.zeroGrad();
     const { loss, weight, tokens, metrics } = accumulate(this.#stage, batches, progress.draws);
-    const gradNorm = optimizer.gradNorm();
+    const clipped = this.#stage.clip?.(maxGradNorm), gradNorm = clipped ?? optimizer.gradNorm();
     const fault = weight > 0 ? guard.check(loss, gradNorm) : "nothing in it is trained";
     if (fault === null) {
-      optimizer.update(lr, clipScale(gradNorm, maxGradNorm));
+      optimizer.update(lr, clipped === undefined ? clipScale(gradNorm, maxGradNorm) : 1);
       average?.update();
     } else this.#run.warn(`train: step ${step} is left out, ${fault}.`);
     progress.tokens += tokens;

@@ -57,6 +57,8 @@ export interface Stage<B> {
   tokens?(batch: B): number;
   /** Called in a scope. `total` is the sum of the weights of the step's micro-batches. */
   loss(batch: B, total: number): StepLoss;
+  /** Clips the step's gradients where one norm for all would not do; returns the norm of all, from before. */
+  clip?(maxNorm: number): number;
   /** Held-out figures. The one called `loss` decides which checkpoint is best, and when to stop early. */
   evaluate?(): Promise<Readonly<Record<string, number>>>;
   /** A text to look at. */
