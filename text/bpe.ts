@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { learnMerges } from "./bpe_merges.ts";
 import { byteCharacters, spellBytes, unspellBytes } from "./byte_map.ts";
 import { TokenizerError } from "./errors.ts";
-import type { Json } from "./hugging_face_config.ts";
+import type { JsonObject } from "./hugging_face_config.ts";
 import { gpt2Pattern, splitter } from "./pattern.ts";
 import { SectionSplitter } from "./sections.ts";
 import { Tokenizer } from "./tokenizer.ts";
@@ -42,9 +42,9 @@ export interface TrainedBpe {
   /** Merges `"left right"` in the order they were learned. */
   readonly merges: readonly string[];
   /** The contents of `tokenizer.json`. */
-  readonly json: Json;
+  readonly json: JsonObject;
   /** The contents of `tokenizer_config.json`. */
-  readonly config: Json;
+  readonly config: JsonObject;
   /** The tokenizer, ready to use. */
   tokenizer(): Tokenizer;
   /** Writes `tokenizer.json` and `tokenizer_config.json` into a folder. */
@@ -147,7 +147,7 @@ function binary(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
 }
 
-function configOf(options: BpeOptions): Json {
+function configOf(options: BpeOptions): JsonObject {
   return {
     tokenizer_class: "PreTrainedTokenizerFast",
     clean_up_tokenization_spaces: false,
@@ -159,9 +159,9 @@ function configOf(options: BpeOptions): Json {
   };
 }
 
-async function save(folder: string, json: Json, config: Json): Promise<void> {
+async function save(folder: string, json: JsonObject, config: JsonObject): Promise<void> {
   await Deno.mkdir(folder, { recursive: true });
-  const write = (name: string, value: Json): Promise<void> =>
+  const write = (name: string, value: JsonObject): Promise<void> =>
     Deno.writeTextFile(join(folder, name), `${JSON.stringify(value, null, 2)}\n`);
   await write("tokenizer.json", json);
   await write("tokenizer_config.json", config);

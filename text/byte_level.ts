@@ -7,7 +7,7 @@
 
 import type { Tokenizer as Library } from "@huggingface/tokenizers";
 import { spellBytes } from "./byte_map.ts";
-import { type Json, stages } from "./hugging_face_config.ts";
+import { type JsonObject, stages } from "./hugging_face_config.ts";
 import { gpt2Pattern, splitter } from "./pattern.ts";
 import { SectionSplitter } from "./sections.ts";
 import { encodeUtf8 } from "./utf8.ts";
@@ -31,7 +31,7 @@ export interface AddedToken {
 
 /** The encoder of a `tokenizer.json` of the usual form, or undefined where only the library will do. */
 export function byteLevelEncoder(
-  json: Json,
+  json: JsonObject,
   library: Library,
   added: readonly AddedToken[],
   normalize: (text: string) => string,
@@ -67,14 +67,14 @@ export function byteLevelEncoder(
 /** The one pattern that words are cut by, where it means the same in JavaScript. */
 function wordPattern(preTokenizer: unknown): string | undefined {
   const [first, second, ...more] = stages(preTokenizer);
-  const isByteLevel = (stage: Json | undefined): boolean =>
+  const isByteLevel = (stage: JsonObject | undefined): boolean =>
     stage?.type === "ByteLevel" && stage.add_prefix_space !== true;
   if (isByteLevel(first) && first.use_regex !== false && second === undefined) return gpt2Pattern;
   const splits = first?.type === "Split" && first.behavior === "Isolated" && first.invert !== true;
   if (!splits || !isByteLevel(second) || second.use_regex !== false || more.length > 0) {
     return undefined;
   }
-  const pattern = (first.pattern as Json | undefined)?.Regex;
+  const pattern = (first.pattern as JsonObject | undefined)?.Regex;
   return typeof pattern === "string" && meansTheSame(pattern) ? pattern : undefined;
 }
 

@@ -11,7 +11,7 @@ import { byteCharacters } from "./byte_map.ts";
 import { TokenizerError, TokenizerFormatError } from "./errors.ts";
 import {
   decodingOf,
-  type Json,
+  type JsonObject,
   specialIdsOf,
   templateOf,
   withUnicodeWords,
@@ -23,11 +23,11 @@ import { partsOfByteLevel } from "./vocabulary_parts.ts";
 /** The files of a Hugging Face tokenizer, parsed. */
 export interface HuggingFaceFiles {
   /** `tokenizer.json`. */
-  readonly tokenizer: Json;
+  readonly tokenizer: JsonObject;
   /** `tokenizer_config.json`. */
-  readonly config?: Json;
+  readonly config?: JsonObject;
   /** `generation_config.json`: its `eos_token_id` adds ends of turn. */
-  readonly generation?: Json;
+  readonly generation?: JsonObject;
   /** `chat_template.jinja`, which comes before the template in `config`. */
   readonly chatTemplate?: string;
 }
@@ -51,7 +51,7 @@ export function readHuggingFace(files: HuggingFaceFiles): LoadedTokenizer {
   };
 }
 
-function libraryModel(json: Json, config: Json): TokenModel {
+function libraryModel(json: JsonObject, config: JsonObject): TokenModel {
   const added = addedTokens(json);
   const library = buildLibrary(json, config, added);
   const decoding = decodingOf(json);
@@ -93,7 +93,7 @@ function libraryModel(json: Json, config: Json): TokenModel {
   };
 }
 
-function addedTokens(json: Json): AddedToken[] {
+function addedTokens(json: JsonObject): AddedToken[] {
   const added = json.added_tokens ?? [];
   const valid = Array.isArray(added) &&
     added.every((token) =>
@@ -107,7 +107,11 @@ function addedTokens(json: Json): AddedToken[] {
   return added as AddedToken[];
 }
 
-function buildLibrary(source: Json, config: Json, added: readonly AddedToken[]): Library {
+function buildLibrary(
+  source: JsonObject,
+  config: JsonObject,
+  added: readonly AddedToken[],
+): Library {
   const json = { ...source, pre_tokenizer: withUnicodeWords(source.pre_tokenizer) };
   // The library asks for keys that some writers leave out when unused.
   const absent = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null };
@@ -138,7 +142,7 @@ function endsOf(library: Library): { prefix: readonly number[]; suffix: readonly
 export function withConfiguredEnds(
   model: TokenModel,
   special: SpecialIds,
-  config: Json,
+  config: JsonObject,
 ): TokenModel {
   const eosId = special.eos[0];
   let { prefix, suffix } = model;

@@ -13,7 +13,7 @@ import { byteOfPiece, pieceBytes, spaceMark } from "./piece.ts";
 import { encodeUtf8 } from "./utf8.ts";
 
 /** A JSON object as it was parsed. */
-export type Json = { readonly [key: string]: unknown };
+export type JsonObject = { readonly [key: string]: unknown };
 
 /** How the tokens of a `tokenizer.json` spell bytes. */
 export interface Decoding {
@@ -28,15 +28,15 @@ export interface Decoding {
 }
 
 /** The parts of a pipeline stage: itself, or the stages of a Sequence. */
-export function stages(stage: unknown): Json[] {
+export function stages(stage: unknown): JsonObject[] {
   if (typeof stage !== "object" || stage === null) return [];
-  const json = stage as Json;
+  const json = stage as JsonObject;
   const inner = json.decoders ?? json.pretokenizers ?? json.normalizers;
   return json.type === "Sequence" && Array.isArray(inner) ? inner.flatMap(stages) : [json];
 }
 
 /** Reads `decoder`, `pre_tokenizer` and `normalizer`. Throws TokenizerFormatError for other decoders. */
-export function decodingOf(tokenizer: Json): Decoding {
+export function decodingOf(tokenizer: JsonObject): Decoding {
   const decoders = stages(tokenizer.decoder);
   const has = (type: string): boolean => decoders.some((stage) => stage.type === type);
   const normalize = normalizerOf(tokenizer.normalizer);
@@ -100,15 +100,15 @@ function normalizerOf(normalizer: unknown): (text: string) => string {
 /** A token of `tokenizer_config.json`: the text itself, or an object with `content`. */
 export function contentOf(token: unknown): string | undefined {
   if (typeof token === "string") return token;
-  const content = (token as Json | null | undefined)?.content;
+  const content = (token as JsonObject | null | undefined)?.content;
   return typeof content === "string" ? content : undefined;
 }
 
 /** Special ids from the names in `config` and the numbers in `generation`. */
 export function specialIdsOf(
   idOf: (token: string) => number | undefined,
-  config: Json,
-  generation: Json,
+  config: JsonObject,
+  generation: JsonObject,
 ): SpecialIds {
   const named = (key: string): number | undefined => {
     const content = contentOf(config[key]);

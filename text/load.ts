@@ -7,7 +7,7 @@
 import { dirname, join } from "node:path";
 import { TokenizerFormatError } from "./errors.ts";
 import { readHuggingFace, withConfiguredEnds } from "./hugging_face.ts";
-import { type Json, specialIdsOf, templateOf } from "./hugging_face_config.ts";
+import { type JsonObject, specialIdsOf, templateOf } from "./hugging_face_config.ts";
 import { readLlama2c } from "./llama2c.ts";
 import type { LoadedTokenizer } from "./model.ts";
 import { readSentencePiece } from "./sentencepiece_file.ts";
@@ -120,12 +120,12 @@ function withSideFiles(
   };
 }
 
-function parse(name: string, side: ReadonlyMap<string, Uint8Array>): Json | undefined {
+function parse(name: string, side: ReadonlyMap<string, Uint8Array>): JsonObject | undefined {
   const bytes = side.get(name);
   return bytes === undefined ? undefined : parseObject(name, bytes);
 }
 
-function parseObject(name: string, bytes: Uint8Array): Json {
+function parseObject(name: string, bytes: Uint8Array): JsonObject {
   let value: unknown;
   try {
     value = JSON.parse(decodeUtf8(bytes));
@@ -137,5 +137,5 @@ function parseObject(name: string, bytes: Uint8Array): Json {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new TokenizerFormatError(`${name}: it is not a JSON object. Copy the file again, whole.`);
   }
-  return value as Json;
+  return value as JsonObject;
 }

@@ -8,7 +8,7 @@ export { type BpeOptions, trainBpe, type TrainedBpe } from "./bpe.ts";
 export { ChatTemplate, type MaskedTokens, type RenderOptions, type TargetOptions } from "./chat.ts";
 export { defaultTemplate } from "./default_template.ts";
 export * from "./errors.ts";
-export type { Json } from "./hugging_face_config.ts";
+export type { JsonObject } from "./hugging_face_config.ts";
 export type { TokenizerOptions } from "./load.ts";
 export type { LoadedTokenizer, SpecialIds, TokenModel } from "./model.ts";
 export { gpt2Pattern, llama3Pattern, qwen2Pattern } from "./pattern.ts";

@@ -7,7 +7,7 @@
 import { join } from "node:path";
 import { TokenizerError } from "./errors.ts";
 import { readHuggingFace } from "./hugging_face.ts";
-import type { Json } from "./hugging_face_config.ts";
+import type { JsonObject } from "./hugging_face_config.ts";
 import { readTokenizer, type TokenizerOptions } from "./load.ts";
 import type { LoadedTokenizer, SpecialIds, TokenModel } from "./model.ts";
 import { type TokenBytes, TokenStream } from "./stream.ts";
@@ -80,8 +80,8 @@ export class Tokenizer implements TokenBytes {
   }
 
   /** Makes a tokenizer of the parsed contents of `tokenizer.json` and `tokenizer_config.json`. */
-  static fromJson(tokenizer: Json, config: Json = {}): Tokenizer {
-    const bytes = (json: Json): Uint8Array => new TextEncoder().encode(JSON.stringify(json));
+  static fromJson(tokenizer: JsonObject, config: JsonObject = {}): Tokenizer {
+    const bytes = (json: JsonObject): Uint8Array => new TextEncoder().encode(JSON.stringify(json));
     const files = new Map([["tokenizer.json", bytes(tokenizer)]]);
     if (Object.keys(config).length > 0) files.set("tokenizer_config.json", bytes(config));
     return new Tokenizer({ ...readHuggingFace({ tokenizer, config }), files });

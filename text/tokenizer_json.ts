@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Json } from "./hugging_face_config.ts";
+import type { JsonObject } from "./hugging_face_config.ts";
 
 /** The parts of a byte-level BPE tokenizer. */
 export interface ByteLevelParts {
@@ -27,7 +27,7 @@ export interface ByteLevelParts {
 }
 
 /** The contents of `tokenizer.json`. */
-export function byteLevelJson(parts: ByteLevelParts): Json {
+export function byteLevelJson(parts: ByteLevelParts): JsonObject {
   const byteLevel = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true };
   return {
     version: "1.0",
@@ -70,7 +70,7 @@ export function byteLevelJson(parts: ByteLevelParts): Json {
 }
 
 /** Puts a token before a text, and before the first of a pair. */
-function beginningWith(token: string, id: number): Json {
+function beginningWith(token: string, id: number): JsonObject {
   const special = { SpecialToken: { id: token, type_id: 0 } };
   const text = { Sequence: { id: "A", type_id: 0 } };
   return {

@@ -5,7 +5,7 @@
  */
 
 import type { AddedToken } from "./byte_level.ts";
-import { type Json, stages } from "./hugging_face_config.ts";
+import { type JsonObject, stages } from "./hugging_face_config.ts";
 import { gpt2Pattern, llama3Pattern, qwen2Pattern } from "./pattern.ts";
 import { PieceType } from "./sentencepiece.ts";
 import type { VocabularySource } from "./vocabulary.ts";
@@ -21,13 +21,13 @@ export type VocabularyParts = Omit<
  * normalisation than NFC, added tokens that match more than their spelling, ids without a token.
  */
 export function partsOfByteLevel(
-  json: Json,
+  json: JsonObject,
   tokens: readonly (string | undefined)[],
   added: readonly AddedToken[],
 ): VocabularyParts | undefined {
   const pattern = patternName(json.pre_tokenizer);
-  const model = json.model as Json;
-  const wide = (json.added_tokens as Json[] | undefined ?? [])
+  const model = json.model as JsonObject;
+  const wide = (json.added_tokens as JsonObject[] | undefined ?? [])
     .some(({ lstrip, rstrip, single_word }) => lstrip || rstrip || single_word);
   const normalizes = stages(json.normalizer).some(({ type }) => type !== "NFC");
   const whole = Array.from(tokens).every((token) => token !== undefined);
@@ -56,7 +56,7 @@ function patternName(preTokenizer: unknown): string | undefined {
   const [first, second] = all;
   const byPattern = first?.type === "Split" && first.behavior === "Isolated" &&
     second?.type === "ByteLevel" && second.use_regex === false && all.length === 2;
-  if (byPattern) return patternNames.get((first.pattern as Json | undefined)?.Regex);
+  if (byPattern) return patternNames.get((first.pattern as JsonObject | undefined)?.Regex);
   const alone = first?.type === "ByteLevel" && first.use_regex !== false && all.length === 1;
   return alone ? "gpt-2" : undefined;
 }
