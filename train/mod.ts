@@ -27,7 +27,7 @@ export {
   wsdSchedule,
 } from "./schedule.ts";
 export { pretrainStage } from "./pretrain.ts";
-export { type SftBlend, sftBlends, type SftPlan, sftStage, verifiedRows } from "./sft.ts";
+export { type SftBlend, sftBlends, type SftPlan, sftStage } from "./sft.ts";
 export type * from "./stage.ts";
 export { ResumeError } from "./state.ts";
 export {

@@ -4,7 +4,6 @@
  * @module
  */
 import { batchesInTurn, type BatchPart } from "./batches.ts";
-import { type Dataset, mapRows } from "./data/dataset.ts";
 import type { TrainOptions } from "./options.ts";
 import { type ScheduledPart, schedulesInTurn } from "./schedule.ts";
 import type { BatchSource, Stage, TokenBatch } from "./stage.ts";
@@ -24,7 +23,7 @@ export interface SftPlan extends Pick<TrainOptions, "steps" | "lr" | "resetOptim
 
 /**
  * Cross-entropy on the tokens that the assistant wrote, each of which counts for the same, whatever row it is in. All of
- * `model` trains, or what is not frozen, such as low-rank adapters.
+ * `model` trains, or what is not frozen, such as low-rank adapters. `filterRows()` leaves only rows whose answer is right.
  */
 export function sftStage(options: TokenStageOptions): Stage<TokenBatch> {
   return tokenStage("sft", options);
@@ -47,15 +46,4 @@ export function sftBlends(blends: readonly SftBlend[]): SftPlan {
     lr: schedulesInTurn(blends),
     resetOptimizerAt: firstSteps,
   };
-}
-
-/** Only the rows that a verifier finds right, as those whose answer is the known one. */
-export function verifiedRows<R>(
-  rows: Dataset<R>,
-  isRight: (row: R) => boolean | Promise<boolean>,
-): Dataset<R> {
-  return mapRows(rows, async (items) => {
-    const verdicts = await Promise.all(items.map(isRight));
-    return items.filter((_, i) => verdicts[i]);
-  });
 }

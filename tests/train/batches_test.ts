@@ -1,5 +1,5 @@
 /**
- * Sources made of others, blends of fine-tuning, and rows that a verifier chose.
+ * Sources made of others, and blends of fine-tuning.
  *
  * @module
  */
@@ -14,9 +14,7 @@ import {
   sftBlends,
   sftStage,
   train,
-  verifiedRows,
 } from "../../train/mod.ts";
-import { rowsOf } from "../../train/data/dataset.ts";
 import {
   MemoryRun,
   numberedBatches,
@@ -96,12 +94,4 @@ Deno.test("blends of fine-tuning train as separate runs do that begin with a new
     await train(sftStage({ model: separate, batches }), options, new MemoryRun());
   }
   assert.deepEqual(weightsOf({ model: blended }), weightsOf({ model: separate }));
-});
-
-Deno.test("only rows that the verifier finds right are left", async () => {
-  const rows = rowsOf([{ answer: 4 }, { answer: 5 }, { answer: 4 }], "sums");
-  using right = verifiedRows(rows, ({ answer }) => Promise.resolve(answer === 4));
-  const left = await Promise.all([0, 1, 2].map((index) => right.read(index)));
-  assert.deepEqual(left, [[{ answer: 4 }], [], [{ answer: 4 }]]);
-  assert.equal(right.where(2), "sums, row 3");
 });
