@@ -136,6 +136,11 @@ export class ReasoningParser {
     this.#inside = options.inside ?? false;
   }
 
+  /** Whether the text so far ends inside the thinking part. */
+  get thinking(): boolean {
+    return this.#state === "opened" || this.#state === "reasoning";
+  }
+
   /** Whether the thinking part, if any, is complete: what follows is the answer. */
   get answering(): boolean {
     return this.#state === "closed" || this.#state === "content";
@@ -146,7 +151,7 @@ export class ReasoningParser {
     this.#pending += piece;
     if (this.#state === "start") this.#begin();
     let reasoning = "";
-    if (this.#state === "opened" || this.#state === "reasoning") reasoning = this.#think();
+    if (this.thinking) reasoning = this.#think();
     return { reasoning, content: this.#answer() };
   }
 

@@ -1,0 +1,165 @@
+/**
+ * The engine, on a thread of its own: while it computes, the server goes on answering.
+ *
+ * @module
+ */
+import { cutResult, type EngineResult, EngineRun } from "./engine_run.ts";
+import { ApiError } from "./errors.ts";
+import type {
+  EngineDescription,
+  EngineEnd,
+  EngineFigures,
+  EngineOrder,
+  EngineReport,
+  EngineRequest,
+  EngineSource,
+} from "./protocol.ts";
+
+/** The engine cannot work, or does not any more. */
+export class EngineDeadError extends Error {
+  /** The class name, for logs. */
+  override readonly name = "EngineDeadError";
+}
+
+const idle: EngineFigures = {
+  running: 0,
+  waiting: 0,
+  kvUsage: 0,
+  preemptions: 0,
+  prefixQueries: 0,
+  prefixHits: 0,
+};
+
+/** Closing is not waited for any longer. */
+const closeMs = 2000;
+
+/** A thread with an engine. */
+export class EngineHost implements AsyncDisposable {
+  /** What the engine is like, once it is ready; fails with what keeps it from being so. */
+  readonly ready: Promise<EngineDescription>;
+  readonly #worker: Worker;
+  readonly #opening = Promise.withResolvers<EngineDescription>();
+  readonly #closed = Promise.withResolvers<void>();
+  readonly #runs = new Map<number, EngineRun>();
+  #figures = idle;
+  #lastReportMs = performance.now();
+  #dead: Error | null = null;
+  #nextId = 0;
+
+  /** Begins to load the model. */
+  constructor(source: EngineSource) {
+    this.ready = this.#opening.promise;
+    // Whoever waits for it is told; nobody has to.
+    this.ready.catch(() => {});
+    this.#worker = new Worker(new URL("./engine_worker.ts", import.meta.url), { type: "module" });
+    this.#worker.onmessage = ({ data }: MessageEvent<EngineReport>) => this.#take(data);
+    this.#worker.onerror = (event) => {
+      event.preventDefault();
+      this.#die(new EngineDeadError(`The engine stopped working: ${event.message}`));
+    };
+    this.#tell({ kind: "open", source });
+  }
+
+  /** Answers that have not ended. */
+  get running(): number {
+    return this.#runs.size;
+  }
+
+  /** Figures of the engine after its last step. */
+  get figures(): EngineFigures {
+    return this.#figures;
+  }
+
+  /** What keeps the engine from working for ever; null while nothing does. */
+  get dead(): Error | null {
+    return this.#dead;
+  }
+
+  /** For how many ms answers have waited without a sign of the engine. */
+  get silentMs(): number {
+    return this.#runs.size === 0 ? 0 : performance.now() - this.#lastReportMs;
+  }
+
+  /** Begins an answer. `signal` ends it, with its reason for an error. */
+  run(request: EngineRequest, signal: AbortSignal): EngineRun {
+    const id = this.#nextId++;
+    if (this.#runs.size === 0) this.#lastReportMs = performance.now();
+    const run = new EngineRun(() => this.#cancel(id, null));
+    const lost = this.#dead ?? (signal.aborted ? signal.reason as Error : null);
+    if (lost !== null) {
+      run.push(cutResult(lost));
+      return run;
+    }
+    this.#runs.set(id, run);
+    this.#tell({ kind: "add", id, request });
+    signal.addEventListener("abort", () => this.#cancel(id, signal.reason), { once: true });
+    return run;
+  }
+
+  /** Ends all answers where they are. */
+  abortAll(): void {
+    for (const id of this.#runs.keys()) this.#cancel(id, null);
+  }
+
+  /** Ends an answer that has not ended. */
+  #cancel(id: number, error: Error | null): void {
+    if (!this.#runs.has(id)) return;
+    this.#tell({ kind: "cancel", id });
+    this.#end(id, cutResult(error));
+  }
+
+  #end(id: number, result: EngineResult): void {
+    const run = this.#runs.get(id);
+    this.#runs.delete(id);
+    run?.push(result);
+  }
+
+  #take(report: EngineReport): void {
+    this.#lastReportMs = performance.now();
+    switch (report.kind) {
+      case "ready":
+        return this.#opening.resolve(report.description);
+      case "failed":
+        return this.#die(Object.assign(new EngineDeadError(report.message), { name: report.name }));
+      case "closed":
+        return this.#closed.resolve();
+      case "step":
+        this.#figures = report.figures;
+        for (const event of report.events) {
+          if (event.kind === "tokens") this.#runs.get(event.id)?.push(event);
+          else this.#end(event.id, resultOf(event));
+        }
+    }
+  }
+
+  #die(error: Error): void {
+    this.#dead ??= error;
+    this.#opening.reject(error);
+    for (const id of this.#runs.keys()) this.#end(id, cutResult(error));
+  }
+
+  #tell(order: EngineOrder): void {
+    this.#worker.postMessage(order);
+  }
+
+  /** Ends the thread; answers that still run fail. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const alive = this.#dead === null;
+    this.#die(new EngineDeadError("The engine was closed."));
+    if (alive) {
+      this.#tell({ kind: "close" });
+      const timer = setTimeout(() => this.#closed.resolve(), closeMs);
+      await this.#closed.promise;
+      clearTimeout(timer);
+    }
+    this.#worker.terminate();
+  }
+}
+
+function resultOf({ reason, stop, failure }: EngineEnd): EngineResult {
+  const error = failure === null ? null : new ApiError(failure, {
+    status: 500,
+    code: "generation_failed",
+  });
+  return { kind: "end", reason, stop, error };
+}

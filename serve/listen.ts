@@ -1,0 +1,53 @@
+/**
+ * From a server to a socket, and its orderly end.
+ *
+ * @module
+ */
+import { createApp } from "./app.ts";
+import { loadPage } from "./page.ts";
+import { Server, type ServerOptions } from "./server.ts";
+
+/** Where to listen. */
+export interface ListenOptions {
+  /** An address of this machine; 127.0.0.1 by default. */
+  readonly hostname?: string;
+  /** 0, the default, takes any free one. */
+  readonly port?: number;
+}
+
+/** A server that listens. */
+export interface ListeningServer {
+  /** What it knows. */
+  readonly server: Server;
+  /** Such as `http://127.0.0.1:8000`. */
+  readonly url: string;
+  /**
+   * Takes no more requests, waits up to `timeoutMs` for those that run, cuts the others off, and stops listening.
+   * The engine stays the caller's. Returns whether all requests could finish.
+   */
+  shutdown(timeoutMs: number): Promise<boolean>;
+}
+
+/**
+ * Listens at once: while the model is being loaded, `/health` answers, and requests are told to come back.
+ * Throws Deno.errors.AddrInUse, and others of the kind.
+ */
+export async function listen(
+  options: ServerOptions,
+  { hostname = "127.0.0.1", port = 0 }: ListenOptions = {},
+): Promise<ListeningServer> {
+  const server = new Server(options);
+  const app = createApp(server, await loadPage());
+  const http = Deno.serve({ hostname, port, onListen: () => {} }, (request) => app.fetch(request));
+  const { addr } = http;
+  const shown = addr.hostname.includes(":") ? `[${addr.hostname}]` : addr.hostname;
+  return {
+    server,
+    url: `http://${shown}:${addr.port}`,
+    async shutdown(timeoutMs) {
+      const finished = await server.drain(timeoutMs);
+      await http.shutdown();
+      return finished;
+    },
+  };
+}

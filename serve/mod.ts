@@ -1,0 +1,29 @@
+/**
+ * An inference server that clients of OpenAI's API can talk to, over the engine.
+ *
+ * @example Serve a model until Ctrl-C
+ * ```ts ignore
+ * import { defaultLimits, EngineHost, jsonLog, listen } from "@denotron/denotron/serve";
+ * import { Tokenizer } from "@denotron/denotron/text";
+ *
+ * const tokenizer = await Tokenizer.load("./model");
+ * await using host = new EngineHost({ model: "./model", vocabularySize: tokenizer.vocabularySize });
+ * const log = jsonLog((line) => console.error(line));
+ * const { url, shutdown } = await listen(
+ *   { model: "mine", tokenizer, host, keys: [], origins: [], limits: defaultLimits, log },
+ *   { port: 8000 },
+ * );
+ * Deno.addSignalListener("SIGINT", () => shutdown(10_000));
+ * console.log(url);
+ * ```
+ *
+ * @module
+ */
+export { EngineDeadError, EngineHost } from "./engine_host.ts";
+export type { EngineResult, EngineRun } from "./engine_run.ts";
+export { defaultLimits, type ServerLimits } from "./limits.ts";
+export { listen, type ListeningServer, type ListenOptions } from "./listen.ts";
+export { jsonLog, type Log, type LogFields, type LogLevel } from "./log.ts";
+export type * from "./protocol.ts";
+export { type Admission, Server, type ServerOptions, type ServerState } from "./server.ts";
+export { parseKeys } from "./keys.ts";

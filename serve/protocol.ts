@@ -1,0 +1,135 @@
+/**
+ * What the server's thread and the engine's thread tell each other.
+ *
+ * @module
+ */
+import type { AnswerToken } from "./answer.ts";
+import type { FinishReason } from "./openai/dialect.ts";
+
+/** How a token is chosen, and when an answer ends. */
+export interface EngineRequest {
+  /** Token ids, at least one. */
+  readonly prompt: readonly number[];
+  /** At most so many new tokens. */
+  readonly maxTokens: number;
+  /** Before so many tokens no token ends the answer. */
+  readonly minTokens: number;
+  /** Ids that end the answer. */
+  readonly stop: readonly number[];
+  /** 0 takes the most likely token. */
+  readonly temperature: number;
+  /** 0 for all. */
+  readonly topK: number;
+  /** 1 for all. */
+  readonly topP: number;
+  /** 0 for all. */
+  readonly minP: number;
+  /** 1 for none. */
+  readonly repetitionPenalty: number;
+  /** 0 for none. */
+  readonly presencePenalty: number;
+  /** 0 for none. */
+  readonly frequencyPenalty: number;
+  /** Added to the logits of tokens. */
+  readonly logitBias: readonly (readonly [id: number, bias: number])[];
+  /** Decides what is drawn. */
+  readonly seed: number;
+  /** How many of the most likely tokens to tell of; null for no log-probabilities at all. */
+  readonly logprobs: number | null;
+  /** Lower numbers go first. */
+  readonly priority: number;
+}
+
+/** Where the model is, and how it is run. */
+export interface EngineSource {
+  /** Path of the checkpoint. */
+  readonly model: string;
+  /** What to compute in; by default as the weights are stored. */
+  readonly dtype?: "f32" | "bf16";
+  /** CPU threads; all by default. */
+  readonly threads?: number;
+  /** Sequences that are computed together. */
+  readonly maxRunning: number;
+  /** Sequences that are kept at once, running or waiting; more are refused. */
+  readonly maxRequests: number;
+  /** Memory for keys and values, in bytes. */
+  readonly kvBytes?: number;
+  /** Ids that may be drawn: those that the tokenizer knows. */
+  readonly vocabularySize: number;
+}
+
+/** What the engine's thread is told. */
+export type EngineOrder =
+  | { readonly kind: "open"; readonly source: EngineSource }
+  | { readonly kind: "add"; readonly id: number; readonly request: EngineRequest }
+  | { readonly kind: "cancel"; readonly id: number }
+  | { readonly kind: "close" };
+
+/** What the engine is like. */
+export interface EngineDescription {
+  /** The longest sequence, in tokens. */
+  readonly context: number;
+  /** Token ids of the model. */
+  readonly vocab: number;
+  /** Tokens whose keys and values fit. */
+  readonly kvTokens: number;
+  /** What it computes in. */
+  readonly dtype: string;
+  /** The device, in words. */
+  readonly device: string;
+  /** Parameters of the model. */
+  readonly parameters: number;
+}
+
+/** Figures of the engine at one moment. */
+export interface EngineFigures {
+  readonly running: number;
+  readonly waiting: number;
+  /** Share of the memory for keys and values that is taken. */
+  readonly kvUsage: number;
+  readonly preemptions: number;
+  /** Prompt tokens that were looked up among kept keys and values, and those that were found. */
+  readonly prefixQueries: number;
+  readonly prefixHits: number;
+}
+
+/** How an answer began. */
+export interface EngineStart {
+  /** From when the engine knew of it to when it began to read the prompt, in ms. */
+  readonly queueMs: number;
+  /** Tokens of the prompt whose keys and values were there already. */
+  readonly cachedTokens: number;
+}
+
+/** Tokens of an answer. */
+export interface EngineTokens {
+  readonly kind: "tokens";
+  readonly id: number;
+  readonly tokens: readonly AnswerToken[];
+  /** When they came, in ms since the engine knew of the request. */
+  readonly atMs: number;
+  /** With the first tokens. */
+  readonly start?: EngineStart;
+}
+
+/** The end of an answer. */
+export interface EngineEnd {
+  readonly kind: "end";
+  readonly id: number;
+  readonly reason: FinishReason;
+  /** The id that ended it, if one of `stop` did. */
+  readonly stop: number | null;
+  /** Why this request failed; null when it did not. */
+  readonly failure: string | null;
+}
+
+/** What the engine's thread tells. */
+export type EngineReport =
+  | { readonly kind: "ready"; readonly description: EngineDescription }
+  | { readonly kind: "failed"; readonly name: string; readonly message: string }
+  | {
+    readonly kind: "step";
+    readonly events: readonly (EngineTokens | EngineEnd)[];
+    readonly figures: EngineFigures;
+  }
+  | { readonly kind: "closed" };
