@@ -16,7 +16,7 @@ export interface IsolatedRewardOptions extends SandboxLimits {
 
 /** A reward whose process can be ended. */
 export interface IsolatedReward extends AsyncDisposable {
-  /** The reward. Scores one completion after the other; rejects with what went wrong. */
+  /** The reward; rejects with what went wrong. */
   readonly score: Reward;
 }
 
@@ -45,8 +45,8 @@ for await (const text of Deno.stdin.readable.pipeThrough(new TextDecoderStream()
 
 /**
  * A reward function of a module, in a process without permissions. Whatever it does, to read a file, open a socket, never
- * return, allocate without end, or exit, is its failure alone: the process is ended, and another one started for the next
- * completion.
+ * return, allocate without end, or exit, is its failure alone: the process is ended, and another one started when it is
+ * needed. There are as many processes as completions are scored at once.
  *
  * The module may import others. What it logs is not shown.
  */
@@ -54,29 +54,32 @@ export function isolatedReward(
   module: URL,
   { exportName = "default", timeoutMs = 5000, ...limits }: IsolatedRewardOptions = {},
 ): IsolatedReward {
-  let host: RewardHost | null = null;
-  let previous: Promise<unknown> = Promise.resolve();
-  const scoreNext = async (completion: RewardCompletion, row: RewardRow): Promise<number> => {
-    host ??= new RewardHost(new Sandbox(hostSource(module, exportName), limits));
-    try {
-      return await host.score(completion, row, timeoutMs);
-    } catch (error) {
-      const failed = host;
-      if (!(error instanceof RewardError)) host = null;
-      if (!host) await failed[Symbol.asyncDispose]();
-      throw error;
-    }
+  const hosts = new Set<RewardHost>(), idle: RewardHost[] = [];
+  const start = (): RewardHost => {
+    const host = new RewardHost(new Sandbox(hostSource(module, exportName), limits));
+    hosts.add(host);
+    return host;
   };
   return {
-    score: (completion, row) => {
-      const turn = previous.then(() => scoreNext(completion, row));
-      previous = turn.catch(() => {});
-      return turn;
+    score: async (completion, row) => {
+      const host = idle.pop() ?? start();
+      try {
+        const score = await host.score(completion, row, timeoutMs);
+        idle.push(host);
+        return score;
+      } catch (error) {
+        if (error instanceof RewardError) idle.push(host);
+        else {
+          hosts.delete(host);
+          await host[Symbol.asyncDispose]();
+        }
+        throw error;
+      }
     },
     [Symbol.asyncDispose]: async () => {
-      await previous;
-      await host?.[Symbol.asyncDispose]();
-      host = null;
+      await Promise.all([...hosts].map((host) => host[Symbol.asyncDispose]()));
+      hosts.clear();
+      idle.length = 0;
     },
   };
 }

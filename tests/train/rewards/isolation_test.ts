@@ -31,8 +31,11 @@ const failures: Readonly<Record<string, RegExp>> = {
 
 Deno.test("a reward that hangs, throws, fills memory, reads a file or opens a socket is contained and scored", async () => {
   for (const [exportName, expected] of Object.entries(failures)) {
-    await using reward = isolatedReward(hostile, { exportName, timeoutMs: 2000, memoryMb: 64 });
-    const outcomes = await runRewards({ it: reward.score }, [completion, completion], [{}, {}]);
+    const timeoutMs = expected.source.includes("in time") ? 1000 : 60_000;
+    await using reward = isolatedReward(hostile, { exportName, timeoutMs, memoryMb: 64 });
+    const outcomes = await runRewards({ it: reward.score }, [completion, completion], [{}, {}], {
+      timeoutMs: 120_000,
+    });
     for (const { scores, failures } of outcomes) {
       assert.deepEqual(scores, { it: 0 }, exportName);
       assert.match(failures.it, expected, exportName);
@@ -83,8 +86,10 @@ Deno.test("no more completions are scored at once than allowed, and each gets it
 });
 
 Deno.test("a program that a model wrote runs within limits, and only computes", async () => {
-  const limits = { timeoutMs: 2000, memoryMb: 64, outputBytes: 1000 };
-  const run = (program: string, input = "") => runProgram(program, input, limits);
+  const run = (program: string) => {
+    const timeoutMs = program === "while (true);" ? 500 : 60_000;
+    return runProgram(program, "", { timeoutMs, memoryMb: 64, outputBytes: 1000 });
+  };
   assert.equal((await run("const x: number = 1; console.log(x + 1)")).output, "2\n");
   const failing: Readonly<Record<string, RegExp>> = {
     "while (true);": /ran too long/,
@@ -95,7 +100,7 @@ Deno.test("a program that a model wrote runs within limits, and only computes", 
     "import x from 'file:///etc/hostname' with { type: 'json' }; console.log(x)": /read access/,
     "Deno.listen({ port: 0 })": /NotCapable/,
     "await fetch('http://127.0.0.1:9090')": /NotCapable/,
-    "new Deno.Command('true').outputSync()": /NotCapable/,
+    "new Deno.Command('/bin/true').outputSync()": /NotCapable/,
     "Deno.dlopen('libc.so.6', {})": /NotCapable/,
     "let x: = ;": /SyntaxError|error/,
     "throw new Error('mine')": /mine/,
