@@ -93,20 +93,15 @@ export class PackedRows implements Cursor<PackedRow> {
 
   /** The next packed row. Throws DataError for a sequence longer than the context. */
   async next(): Promise<PackedRow | null> {
-    if (this.#rows !== null && this.#given === this.#rows.length) {
+    while (true) {
+      this.#rows ??= await this.#packWindow();
+      if (this.#given < this.#rows.length) return this.#count(this.#rows[this.#given++]);
+      if (this.#rows.length === 0) return null;
       this.#rows = null;
       this.#start = this.#source.state();
       this.#window++;
       this.#given = 0;
     }
-    this.#rows ??= await this.#packWindow();
-    const row = this.#rows[this.#given];
-    if (row === undefined) return null;
-    this.#given++;
-    this.#counts.rows++;
-    this.#counts.sequences += row.length;
-    this.#counts.tokens += row.reduce((sum, sequence) => sum + tokensOf(sequence), 0);
-    return row;
   }
 
   /** The place. */
@@ -123,6 +118,13 @@ export class PackedRows implements Cursor<PackedRow> {
     this.#window = Number(window);
     this.#given = Number(given);
     this.#rows = null;
+  }
+
+  #count(row: PackedRow): PackedRow {
+    this.#counts.rows++;
+    this.#counts.sequences += row.length;
+    this.#counts.tokens += row.reduce((sum, sequence) => sum + tokensOf(sequence), 0);
+    return row;
   }
 
   async #packWindow(): Promise<readonly PackedRow[]> {

@@ -126,7 +126,7 @@ export class RowStream<T> implements Cursor<T> {
     this.#position = Number(position);
     this.#item = Number(item);
     this.#items = null;
-    this.#fruitful = this.#position > 0;
+    this.#fruitful = this.#position > 0 || this.#item > 0;
   }
 
   #endEpoch(): void {

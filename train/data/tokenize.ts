@@ -171,7 +171,7 @@ function encodeText(tokenizer: Tokenizer, frame: Frame, row: TextRow): TokenSequ
   const ids = tokenizer.encode(row.text);
   const parts = { begin: row.continues !== true, end: row.continued !== true };
   const { before, after } = frame(ids, parts);
-  const whole = Int32Array.from([...before, ...ids, ...after]);
+  const whole = Int32Array.from(ids.length === 0 ? [] : [...before, ...ids, ...after]);
   return { ids: whole, trained: new Uint8Array(whole.length).fill(1) };
 }
 
