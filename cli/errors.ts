@@ -22,6 +22,7 @@ export class UsageError extends Error {
 const misuses: ReadonlySet<string> = new Set([
   "UsageError",
   ...["CheckpointError", "DataError", "DownloadError", "FormatError", "RowError", "SpecError"],
+  ...["ConfigError", "RunError", "ResumeError"],
   ...["ChatTemplateError", "TokenizerError", "TokenizerFormatError"],
   ...["NotFound", "NotADirectory", "IsADirectory", "AlreadyExists"],
 ]);
@@ -29,6 +30,7 @@ const misuses: ReadonlySet<string> = new Set([
 /** Errors about this machine: likewise. */
 const failures: ReadonlySet<string> = new Set([
   ...["CacheError", "CompileError", "LoadError", "OutOfMemoryError"],
+  ...["DivergedError", "SaveError"],
   ...["PermissionDenied", "FilesystemLoop", "ReadOnlyFilesystem", "StorageFull", "FileTooLarge"],
 ]);
 

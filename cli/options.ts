@@ -14,6 +14,8 @@ export interface Option<T> {
   readonly placeholder: string | null;
   /** What it does, in a sentence without an end. */
   readonly help: string;
+  /** The text that it stands for when no value follows; it needs a value where this is left out. */
+  readonly bare?: string;
   /** Its value, from the texts given for it in order. Throws UsageError with the end of a sentence about the option. */
   read(given: readonly string[]): T;
 }
@@ -210,7 +212,7 @@ function collect<O extends OptionTable>(
   );
   const { tokens } = parseArgs({
     // `deno task x -- --option` hands on its own `--`.
-    args: withoutFirst(args, "--"),
+    args: completed(withoutFirst(args, "--"), table),
     options: { ...Object.fromEntries(types), help: { type: "boolean", short: "h" } },
     strict: false, // its messages name no fix
     tokens: true,
@@ -242,6 +244,19 @@ function collect<O extends OptionTable>(
 function withoutFirst(args: readonly string[], word: string): string[] {
   const at = args.indexOf(word);
   return at < 0 ? [...args] : args.toSpliced(at, 1);
+}
+
+/** Gives options that stand alone, and may, the text that they stand for. */
+function completed(
+  args: readonly string[],
+  table: ReadonlyMap<string, Option<unknown>>,
+): string[] {
+  return args.map((arg, i) => {
+    const bare = table.get(arg)?.bare, next = args[i + 1];
+    return bare !== undefined && (next === undefined || next.startsWith("--"))
+      ? `${arg}=${bare}`
+      : arg;
+  });
 }
 
 /** Whether what follows an option is another option rather than its value. */

@@ -53,6 +53,8 @@ const common = {
   onBadRow: z.enum(["stop", "skip"]).default("stop").describe(
     "What a row does that cannot be used",
   ),
+  tooLong: z.enum(["stop", "skip", "truncate"]).default("stop")
+    .describe("What becomes of a conversation longer than the context; texts are split"),
   heldOut: share().default(0.02).describe("Share of the rows to evaluate on instead of training"),
   evalRows: whole(1).default(200).describe("The most rows to evaluate on"),
   context: whole(2).optional().describe(
@@ -61,8 +63,10 @@ const common = {
 
   steps: whole(1).optional().describe("Optimizer steps (default: as --epochs says)"),
   epochs: z.number().positive().optional().describe("Passes over the data, instead of --steps"),
-  batchTokens: whole(2).default(2048).describe("Tokens of a micro-batch"),
-  microBatches: whole(1).default(1).describe("Micro-batches of an optimizer step"),
+  batchTokens: whole(2).default(2048).describe("Tokens of an optimizer step"),
+  microBatches: whole(1).default(1).describe(
+    "Parts that a step is computed in, to need less memory",
+  ),
 
   schedule: z.enum(["constant", "cosine", "linear", "wsd", "steep"]).default("cosine")
     .describe("How the learning rate goes on after the warm-up"),
@@ -107,6 +111,7 @@ export interface TokenConfig {
   readonly dtype: "f32" | "bf16";
   readonly data: readonly { readonly path: string; readonly weight: number }[];
   readonly onBadRow: "stop" | "skip";
+  readonly tooLong: "stop" | "skip" | "truncate";
   readonly heldOut: number;
   readonly evalRows: number;
   readonly context?: number | undefined;

@@ -3,14 +3,21 @@
  *
  * @module
  */
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { writeAtomically } from "../../tensor/mod.ts";
 import { provenance } from "./provenance.ts";
-import { readRecord, type RunRecord, type RunStatus, tryLock, writeRecord } from "./record.ts";
-import { RunIndex } from "./run_index.ts";
-import { StageRecorder, type StageWatcher } from "./stage_recorder.ts";
+import {
+  readRecord,
+  readRecords,
+  type RunRecord,
+  type RunStatus,
+  tryLock,
+  writeRecord,
+} from "./record.ts";
+import { removeIndex, RunIndex } from "./run_index.ts";
+import { StageRecorder, type StageWatch, type StageWatcher } from "./stage_recorder.ts";
 
 /** The run that was asked for cannot be had. */
 export class RunError extends Error {
@@ -43,6 +50,7 @@ export class Run implements Disposable {
   readonly #lock: Deno.FsFile;
   #record: RunRecord;
   #writtenMs = 0;
+  #discarded = false;
 
   private constructor(folder: string, lock: Deno.FsFile, record: RunRecord) {
     this.folder = folder;
@@ -115,19 +123,31 @@ export class Run implements Disposable {
   }
 
   /** Where a stage reports to: `part` is its folder in the run's, or nothing when the stage is all of the run. */
-  stage(part: string, signal: AbortSignal, watchers: readonly StageWatcher[]): StageRecorder {
+  stage(part: string, watch: StageWatch): StageRecorder {
     const own: StageWatcher = {
       metrics: (step, metrics) => this.#progress(step, metrics),
       sample: () => {},
       warn: () => {},
     };
-    return new StageRecorder(join(this.folder, part), signal, [own, ...watchers]);
+    const watchers = [own, ...watch.watchers];
+    return new StageRecorder(join(this.folder, part), { ...watch, watchers });
   }
 
   /** Says where the trained model is, as a path in the run's folder. */
   model(path: string): void {
     this.#record = { ...this.#record, model: path };
     this.#write();
+  }
+
+  /** Removes the run and all that it left, because it never got anywhere. */
+  discard(): void {
+    this.#lock.close();
+    const root = dirname(this.folder);
+    rmSync(this.folder, { recursive: true });
+    this.#discarded = true;
+    if (readRecords(root).length === 0) return removeIndex(root);
+    using index = new RunIndex(root);
+    index.remove(this.#record.name);
   }
 
   /** Ends the run. */
@@ -154,6 +174,7 @@ export class Run implements Disposable {
 
   /** A run that nobody ended did not get to its end. */
   [Symbol.dispose](): void {
+    if (this.#discarded) return;
     if (this.#record.status === "running") this.end("failed");
     this.#lock.close();
   }

@@ -5,10 +5,12 @@
  *
  * @module
  */
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { readRecord, readRecords, type RunRecord } from "./record.ts";
+
+const indexFile = "index.sqlite";
 
 /** The index of the runs in one folder. */
 export class RunIndex implements Disposable {
@@ -17,7 +19,7 @@ export class RunIndex implements Disposable {
 
   /** Opens the index of the runs in `root`, a folder that is there, or makes it from their records. */
   constructor(root: string) {
-    const path = join(root, "index.sqlite"), isNew = !existsSync(path);
+    const path = join(root, indexFile), isNew = !existsSync(path);
     this.#root = root;
     this.#database = new DatabaseSync(path);
     // Runs side by side write to it: a writer waits for another one.
@@ -42,12 +44,17 @@ export class RunIndex implements Disposable {
       );
   }
 
+  /** Forgets a run. */
+  remove(name: string): void {
+    this.#database.prepare("DELETE FROM runs WHERE name = ?").run(name);
+  }
+
   /** All runs that are still there, the newest first. */
   list(): RunRecord[] {
     const rows = this.#database.prepare("SELECT name FROM runs ORDER BY created DESC").all();
     return rows.map(({ name }) => String(name)).flatMap((name) => {
       const record = readRecord(join(this.#root, name));
-      if (record === null) this.#database.prepare("DELETE FROM runs WHERE name = ?").run(name);
+      if (record === null) this.remove(name);
       return record ?? [];
     });
   }
@@ -56,4 +63,12 @@ export class RunIndex implements Disposable {
   [Symbol.dispose](): void {
     this.#database.close();
   }
+}
+
+/** Removes the index of a folder, and the folder when nothing else is in it. */
+export function removeIndex(root: string): void {
+  for (const suffix of ["", "-wal", "-shm"]) {
+    rmSync(join(root, `${indexFile}${suffix}`), { force: true });
+  }
+  if (readdirSync(root).length === 0) rmdirSync(root);
 }

@@ -24,40 +24,49 @@ interface Files {
   readonly events: EventFile;
 }
 
+/** How a stage is watched. */
+export interface StageWatch {
+  /** The stage should end when it aborts. */
+  readonly signal: AbortSignal;
+  /** Told what is written, as it is written. */
+  readonly watchers: readonly StageWatcher[];
+  /** Adds figures to those of a step, as `mfu` to `tokens_per_second`. */
+  readonly complete?: (values: Readonly<Record<string, number>>) => Record<string, number>;
+}
+
 /** Writes what a stage reports into a folder, and tells those who look on. Dispose of it to close the files. */
 export class StageRecorder implements RunSink, Disposable {
   /** The stage's folder. */
   readonly folder: string;
-  readonly #signal: AbortSignal;
-  readonly #watchers: readonly StageWatcher[];
+  readonly #watch: StageWatch;
   #files: Files | null = null;
 
-  /** Makes the folder if need be. The stage should end when `signal` aborts. */
-  constructor(folder: string, signal: AbortSignal, watchers: readonly StageWatcher[] = []) {
+  /** Makes the folder if need be. */
+  constructor(folder: string, watch: StageWatch) {
     mkdirSync(folder, { recursive: true });
     this.folder = folder;
-    this.#signal = signal;
-    this.#watchers = watchers;
+    this.#watch = watch;
   }
 
   /** Whether someone asked to stop. */
   get interrupted(): boolean {
-    return this.#signal.aborted;
+    return this.#watch.signal.aborted;
   }
 
   /** Goes on after `step`: what was written of later steps goes. */
   resumed(step: number): void {
     this.#close();
     this.#files = this.#open(step);
-    for (const watcher of this.#watchers) watcher.resumed?.(step);
+    for (const watcher of this.#watch.watchers) watcher.resumed?.(step);
   }
 
   /** Figures of a step. */
-  metrics(step: number, values: Readonly<Record<string, number>>): void {
+  metrics(step: number, told: Readonly<Record<string, number>>): void {
+    const values = this.#watch.complete?.(told) ?? told;
     const { metrics, events } = this.#files ??= this.#open(0);
     metrics.append(step, values);
     for (const [name, value] of Object.entries(values)) events.scalar(name, step, value);
-    for (const watcher of this.#watchers) watcher.metrics(step, values);
+    for (const watcher of this.#watch.watchers) watcher.metrics(step, values);
   }
 
   /** A text that the model wrote after a step. */
@@ -66,12 +75,12 @@ export class StageRecorder implements RunSink, Disposable {
     samples.append(step, { text });
     // Four spaces make Markdown leave a text as it is.
     events.text("sample", step, text.replaceAll(/^/gm, "    "));
-    for (const watcher of this.#watchers) watcher.sample(step, text);
+    for (const watcher of this.#watch.watchers) watcher.sample(step, text);
   }
 
   /** Something that a person should know. */
   warn(text: string): void {
-    for (const watcher of this.#watchers) watcher.warn(text);
+    for (const watcher of this.#watch.watchers) watcher.warn(text);
   }
 
   #open(lastStep: number): Files {

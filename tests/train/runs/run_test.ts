@@ -9,7 +9,7 @@ import { readStepLog, StepLog } from "../../../train/runs/step_log.ts";
 import { withFolder } from "../../nn/specs.ts";
 
 const description = { stage: "sft", steps: 10, seed: 3, config: "stage: sft\n" };
-const never = new AbortController().signal;
+const watch = { signal: new AbortController().signal, watchers: [] };
 
 Deno.test("a log drops the steps after the one that a run resumes from, and a line without an end", () =>
   withFolder((folder) => {
@@ -31,7 +31,7 @@ Deno.test("a run's folder tells what was done, with what, and how far it is", ()
   withFolder((root) => {
     using run = Run.create(root, { ...description, name: "first" });
     {
-      using stage = run.stage("", never, []);
+      using stage = run.stage("", watch);
       stage.metrics(1, { loss: 3, lr: 0.1 });
       stage.metrics(2, { loss: Infinity });
       stage.sample(2, "a text");

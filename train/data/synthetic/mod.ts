@@ -24,4 +24,4 @@ export {
 export type { Problem, Task } from "./task.ts";
 export { Draw } from "./draw.ts";
 export { tasks } from "./tasks/mod.ts";
-export { compactTemplate, trainSyntheticTokenizer } from "./tokenizer.ts";
+export { compactTemplate, compactTokens, trainSyntheticTokenizer } from "./tokenizer.ts";

@@ -24,7 +24,8 @@ export const compactTemplate: string = `
 {%- endfor -%}
 {%- if add_generation_prompt -%}{{- '<|assistant|>' -}}{%- endif -%}`.trim();
 
-const specialTokens: readonly string[] = [
+/** The tokens of {@linkcode compactTemplate}, its end of a turn first. */
+export const compactTokens: readonly string[] = [
   "<|end|>",
   "<|system|>",
   "<|user|>",
@@ -51,7 +52,7 @@ export function trainSyntheticTokenizer(
   );
   return trainBpe(texts, {
     vocabularySize,
-    specialTokens,
+    specialTokens: compactTokens,
     eos: "<|end|>",
     pattern,
     chatTemplate: compactTemplate,
