@@ -14,6 +14,8 @@ export interface GenerateOptions extends SampleOptions {
   readonly maxTokens: number;
   /** Ids that end a sequence; they are not part of it. */
   readonly stop?: readonly number[];
+  /** Whether the id that ends a sequence is part of it after all; false by default. */
+  readonly keepStop?: boolean;
   /** Decides what is drawn, for each prompt by its place in the list; 0 by default. */
   readonly seed?: number;
 }
@@ -49,7 +51,7 @@ export interface GeneratedToken {
 export function* generate(
   decoder: Decoder,
   prompts: readonly (readonly number[])[],
-  { maxTokens, stop = [], seed = 0, ...sampling }: GenerateOptions,
+  { maxTokens, stop = [], keepStop = false, seed = 0, ...sampling }: GenerateOptions,
 ): Generator<GeneratedToken, void> {
   const empty = prompts.findIndex((prompt) => prompt.length === 0);
   if (empty >= 0) {
@@ -65,12 +67,13 @@ export function* generate(
     const next = nextLogits(decoder, cache, fresh).map((logits, s) => {
       if (!logits) return null;
       const id = sampleToken(logits, sampling, keys[s].uniform(cache.lengths[s]));
-      return stop.includes(id) ? null : id;
+      return stop.includes(id) && !keepStop ? null : id;
     });
     for (const [sequence, id] of next.entries()) if (id !== null) yield { sequence, id };
-    fresh = next.map((id, s) =>
-      id !== null && --left[s] > 0 && cache.lengths[s] < capacity ? [id] : []
-    );
+    fresh = next.map((id, s) => {
+      const ends = id === null || stop.includes(id) || --left[s] <= 0;
+      return ends || cache.lengths[s] >= capacity ? [] : [id];
+    });
   }
 }
 

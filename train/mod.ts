@@ -39,3 +39,11 @@ export {
 } from "./token_loss.ts";
 export * from "./data/mod.ts";
 export * from "./data/synthetic/mod.ts";
+export * from "./eval/mod.ts";
+export {
+  type CompletionIds,
+  type CompletionOptions,
+  type CompletionSource,
+  decoderCompletions,
+} from "./generator.ts";
+export * from "./rewards/mod.ts";
