@@ -5,7 +5,7 @@
  */
 import type { CheckpointEntry, DecoderSpec, State } from "../../nn/mod.ts";
 import { castEntries } from "../../nn/mod.ts";
-import type { Distance } from "./compare.ts";
+import type { Distance } from "../compare.ts";
 import { blockCost, type CostTable } from "./costs.ts";
 import type { BlockLibrary } from "./library.ts";
 import type { ScoreName } from "./scores.ts";

@@ -8,7 +8,7 @@ import { noGrad, scope, type Tensor } from "../../tensor/mod.ts";
 import type { TokenBatch } from "../stage.ts";
 import { heldOutFigures } from "../token_loss.ts";
 import { type Activations, parentActivations } from "./activations.ts";
-import { type Distance, DistanceMean } from "./compare.ts";
+import { type Distance, DistanceMean } from "../compare.ts";
 import type { BlockLibrary, LibraryEntry } from "./library.ts";
 import { VariantModules } from "./variant_modules.ts";
 import { type BlockChoice, choiceName, choicesOf } from "./variants.ts";

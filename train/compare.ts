@@ -3,17 +3,10 @@
  *
  * @module
  */
-import { type Decoder } from "../../nn/mod.ts";
-import {
-  cosineLoss,
-  linearCrossEntropy,
-  linearKl,
-  noGrad,
-  scope,
-  Tensor,
-} from "../../tensor/mod.ts";
-import type { TokenBatch } from "../stage.ts";
-import { trainedTokens } from "../token_loss.ts";
+import { type Decoder } from "../nn/mod.ts";
+import { cosineLoss, linearCrossEntropy, linearKl, noGrad, scope, Tensor } from "../tensor/mod.ts";
+import type { TokenBatch } from "./stage.ts";
+import { trainedTokens } from "./token_loss.ts";
 
 /** How far predictions are from the parent's; 0 for the parent itself, but for `loss`. */
 export interface Distance {
