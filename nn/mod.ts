@@ -30,6 +30,7 @@ export * from "./low_rank.ts";
 export * from "./module.ts";
 export * from "./norm.ts";
 export { packed, type Placement, wholeSequences } from "./placement.ts";
+export * from "./quantize.ts";
 export * from "./rope.ts";
 export * from "./sample.ts";
 export * from "./spec.ts";

@@ -9,10 +9,15 @@ import { Tensor } from "./tensor.ts";
 export interface Sequences {
   /** First query of each sequence, and the number of all queries: [sequences + 1], from 0, never decreasing. */
   readonly queryOffsets: Tensor;
-  /** First key of each sequence: [sequences]. */
+  /** First key of each sequence: [sequences]; or, with `blockTokens`, the numbers of its blocks: [sequences, blocks]. */
   readonly keyStarts: Tensor;
   /** Number of keys of each sequence: [sequences]. Its queries are the last of these positions. */
   readonly keyLengths: Tensor;
+  /**
+   * Keys lie in blocks of so many tokens, a power of two of at least 16: block b holds tokens b · blockTokens and on. They
+   * have no gradient then.
+   */
+  readonly blockTokens?: number;
 }
 
 /** Where the keys of packed sequences lie, when they are not the tokens of the queries. */

@@ -590,9 +590,10 @@ export class Tensor extends Handle {
     const { causal = false, window = 0, sequences } = options;
     if (!sequences) return attendBatch(this, k, v, options);
     const { scale = 1 / Math.sqrt(this.shape.at(-1) ?? 1) } = options;
-    const { queryOffsets, keyStarts, keyLengths } = sequences;
+    const { queryOffsets, keyStarts, keyLengths, blockTokens = 0 } = sequences;
     const inputs = [this, k, v, queryOffsets, keyStarts, keyLengths] as const;
-    return keepFirst(1, call(ops.attention, inputs, { causal, window, scale }))[0];
+    const op = blockTokens > 0 ? ops.pagedAttention : ops.attention;
+    return keepFirst(1, call(op, inputs, { causal, window, scale, blockTokens }))[0];
   }
 
   /**
@@ -619,6 +620,11 @@ export class Tensor extends Handle {
   /** silu(x) · up: the gated unit of Shazeer, 2020. Throws ShapeError or DTypeError when `up` differs in shape or type. */
   swiglu(up: Tensor): Tensor {
     return call(ops.swiglu, [this, up], undefined)[0];
+  }
+
+  /** silu(gate) · up of the two halves of the last axis: [..., 2·width] → [..., width]. It has no gradient. */
+  swigluHalves(): Tensor {
+    return call(ops.swigluHalves, [this], undefined)[0];
   }
 
   /** With this as a u8 mask: x where it is not zero, y where it is. All broadcast; one of x and y may be a number. */

@@ -100,7 +100,7 @@ static int64_t sequence_of_block(const Attention *a, int64_t block) {
   return low;
 }
 
-// slots: q, k, v, out, lse: f32 [query tokens, heads], those of attention_of, then the numbers of query and key tokens.
+// slots: q, k, v, out, lse: f32 [query tokens, heads], then those of attention_of.
 KERNEL(attention) {
   const Attention a = attention_of(args, 5);
   real *out = POINTER(real, 3);

@@ -5,6 +5,7 @@
 // multiples of KEY_TILE, whatever the queries.
 #pragma once
 #include "math.h"
+#include "scratch.h"
 
 enum { KEY_TILE = 64 };
 
@@ -17,6 +18,9 @@ typedef struct {
 typedef struct {
   Operand q, k, v;
   const int32_t *queryOffsets, *keyStarts, *keyLengths;
+  // Keys of a sequence in blocks of 2^blockShift tokens: keyStarts is then [sequences, blocks], the numbers of the
+  // blocks of each. Otherwise -1, and they are one run.
+  int64_t blockShift, blocks;
   int64_t sequences, heads, kvHeads, group, headDim;
   int64_t width; // headDim rounded up to whole vectors
   int64_t window;
@@ -24,7 +28,8 @@ typedef struct {
   float scale;
 } Attention;
 
-// The argument slots, from the first one after the tensors: sequence arrays, sizes, strides, masks, scale.
+// The argument slots, from the first one after the tensors: sequence arrays, sizes, strides, masks, scale, the numbers of
+// query and key tokens, tokens of a block or 0, blocks of a sequence at most.
 static inline Attention attention_of(const uint64_t *args, int first) {
   const uint64_t *slot = args + first;
   Attention a = {
@@ -41,7 +46,10 @@ static inline Attention attention_of(const uint64_t *args, int first) {
       .causal = slot[13] != 0,
       .window = (int64_t)slot[14],
       .scale = float_bits((uint32_t)slot[15]),
+      .blockShift = -1,
+      .blocks = (int64_t)slot[19],
   };
+  for (int64_t tokens = (int64_t)slot[18]; tokens > 0; tokens /= 2) a.blockShift++;
   a.group = a.kvHeads > 0 ? a.heads / a.kvHeads : 0;
   a.width = (a.headDim + LANES - 1) / LANES * LANES;
   const int64_t unlimited = (int64_t)1 << 40; // beyond any distance between a query and a key
@@ -55,12 +63,35 @@ static inline int64_t at_most(int64_t high, int64_t value) { return value > high
 // One sequence under one kv head.
 typedef struct {
   int64_t kvHead, firstQuery, queries, firstKey, keys;
+  const int32_t *blocks;
 } Stretch;
 
 static inline Stretch stretch_of(const Attention *a, int64_t sequence, int64_t kvHead) {
   const int64_t firstQuery = a->queryOffsets[sequence];
-  return (Stretch){kvHead, firstQuery, a->queryOffsets[sequence + 1] - firstQuery, a->keyStarts[sequence],
-                   a->keyLengths[sequence]};
+  const int64_t queries = a->queryOffsets[sequence + 1] - firstQuery, keys = a->keyLengths[sequence];
+  if (a->blockShift >= 0) return (Stretch){kvHead, firstQuery, queries, 0, keys, a->keyStarts + sequence * a->blocks};
+  return (Stretch){kvHead, firstQuery, queries, a->keyStarts[sequence], keys, NULL};
+}
+
+// Where a key of the stretch lies among the tokens of k and v. Keys from a multiple of 16 to the next are always one run.
+static inline int64_t key_token(const Attention *a, const Stretch *s, int64_t key) {
+  if (!s->blocks) return s->firstKey + key;
+  const int64_t first = (int64_t)s->blocks[key >> a->blockShift] << a->blockShift;
+  return first + (key & (((int64_t)1 << a->blockShift) - 1));
+}
+static inline const real *key_row(const Attention *a, const Stretch *s, Operand x, int64_t key) {
+  return x.data + key_token(a, s, key) * x.token + s->kvHead * x.head;
+}
+
+// Whether all blocks of a sequence that hold keys are among the tokens.
+static inline int blocks_fit(const Attention *a, int64_t sequence, int64_t keyTokens) {
+  const int64_t keys = a->keyLengths[sequence], used = (keys + ((int64_t)1 << a->blockShift) - 1) >> a->blockShift;
+  if (keys < 0 || used > a->blocks) return 0;
+  for (int64_t b = 0; b < used; b++) {
+    const int64_t block = a->keyStarts[sequence * a->blocks + b];
+    if (block < 0 || (block + 1) << a->blockShift > keyTokens) return 0;
+  }
+  return 1;
 }
 
 // Whether every query belongs to one sequence, and all keys lie among the tokens; with `disjoint`, those of each
@@ -68,9 +99,13 @@ static inline Stretch stretch_of(const Attention *a, int64_t sequence, int64_t k
 static inline int sequences_fit(const Attention *a, int64_t queryTokens, int64_t keyTokens, int disjoint) {
   int64_t end = 0;
   for (int64_t s = 0; s < a->sequences; s++) {
+    if (a->queryOffsets[s + 1] < a->queryOffsets[s]) return 0;
+    if (a->blockShift >= 0) {
+      if (!blocks_fit(a, s, keyTokens)) return 0;
+      continue;
+    }
     const int64_t from = a->keyStarts[s], to = from + a->keyLengths[s];
     if (from < (disjoint ? end : 0) || to < from || to > keyTokens) return 0;
-    if (a->queryOffsets[s + 1] < a->queryOffsets[s]) return 0;
     end = to;
   }
   return a->queryOffsets[0] == 0 && a->queryOffsets[a->sequences] == queryTokens;
@@ -131,16 +166,4 @@ static inline float exp2_f32(float x) {
   p = __builtin_fmaf(p, r, 6.9314718e-1f);
   p = __builtin_fmaf(p, r, 1.0f);
   return x < -126.0f ? 0.0f : p * float_bits(bits_of(shifted) << 23);
-}
-
-// At least `count` floats that belong to this thread until its next call; NULL when there is no memory.
-static inline float *thread_scratch(size_t count) {
-  static _Thread_local float *data;
-  static _Thread_local size_t capacity;
-  if (count > capacity) {
-    free(data);
-    data = aligned_alloc(64, (count * sizeof(float) + 63) / 64 * 64);
-    capacity = data ? count : 0;
-  }
-  return data;
 }

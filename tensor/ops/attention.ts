@@ -10,7 +10,7 @@ import type { NumberTensor, Op, TensorSpec, View } from "../op.ts";
 import type { Sequences } from "../sequences.ts";
 import type { Tensor } from "../tensor.ts";
 import { addressOf } from "./address.ts";
-import { backwardSamples, forwardSamples } from "./attention_samples.ts";
+import { backwardSamples, blockSamples, forwardSamples } from "./attention_samples.ts";
 import { checkHeads, checkSequences, checkSequenceTensors } from "./attention_checks.ts";
 import { isHeadContiguous, tokenStride } from "./heads.ts";
 import { readIntegers } from "./integers.ts";
@@ -36,6 +36,8 @@ export interface AttentionParams {
   readonly window: number;
   /** What products of queries and keys are multiplied by. */
   readonly scale: number;
+  /** Keys lie in blocks of so many tokens, a power of two of at least 16; 0, the default, for runs. */
+  readonly blockTokens?: number;
 }
 
 /** Where sequences lie among packed tokens: see `Sequences`. */
@@ -64,7 +66,7 @@ const attentionBackward: Op<AttentionParams, AttentionBackwardInputs> = {
       appendAttention(to, [q, k, v], sequences, params);
     },
     error: (_, [q, k, , , , , ...sequences]) =>
-      checkSequences("attention", sequences.map(readIntegers), tokensOf(q), tokensOf(k), true)!,
+      checkSequences(sequences.map(readIntegers), tokensOf(q), tokensOf(k), true)!,
   },
   samples: backwardSamples(),
 };
@@ -77,9 +79,9 @@ const attentionBackward: Op<AttentionParams, AttentionBackwardInputs> = {
  */
 export const attention: Op<AttentionParams, AttentionInputs> = {
   name: "attention",
-  outputs: ([q, k, v, ...sequences], { window }) => {
+  outputs: ([q, k, v, ...sequences], { window, blockTokens = 0 }) => {
     checkHeads(q, k, v, window);
-    checkSequenceTensors(sequences);
+    checkSequenceTensors(sequences, blockTokens);
     const { shape, dtype } = q;
     return [{ shape, dtype }, { shape: shape.slice(0, -1), dtype: statisticsType(dtype) }];
   },
@@ -92,8 +94,8 @@ export const attention: Op<AttentionParams, AttentionInputs> = {
       for (const x of [q, k, v, ...outputs]) to.address(addressOf(x));
       appendAttention(to, [q, k, v], sequences, params);
     },
-    error: (_, [q, k, , ...sequences]) =>
-      checkSequences("attention", sequences.map(readIntegers), tokensOf(q), tokensOf(k), false)!,
+    error: (_, [q, k, , ...sequences], { blockTokens }) =>
+      checkSequences(sequences.map(readIntegers), tokensOf(q), tokensOf(k), false, blockTokens)!,
   },
   saves: { inputs: [0, 1, 2, 3, 4, 5], outputs: [0, 1] },
   constantOutputs: [1],
@@ -106,17 +108,29 @@ export const attention: Op<AttentionParams, AttentionInputs> = {
   samples: forwardSamples(),
 };
 
+/**
+ * The same with keys and values in blocks of `blockTokens` tokens, as caches of many sequences keep them (Kwon et al.,
+ * "PagedAttention", 2023): keyStarts, [sequences, blocks], holds the numbers of each sequence's blocks. It has no gradient.
+ */
+export const pagedAttention: Op<AttentionParams, AttentionInputs> = {
+  name: "pagedAttention",
+  outputs: attention.outputs,
+  reference: attention.reference,
+  kernel: attention.kernel!,
+  samples: blockSamples(),
+};
+
 /** Whether the kernels read these heads where they lie: one step from token to token. */
 function isReadable(x: View): boolean {
   return isHeadContiguous(x) && tokenStride(x) !== null;
 }
 
-/** The slots of `attention_of` in attention.h, then the numbers of query and key tokens. */
+/** The slots of `attention_of` in attention.h. */
 function appendAttention(
   to: Arguments,
   heads: readonly View[],
   sequences: readonly View[],
-  { causal, window, scale }: AttentionParams,
+  { causal, window, scale, blockTokens = 0 }: AttentionParams,
 ): void {
   const [q, k] = heads;
   for (const x of sequences) to.address(addressOf(x));
@@ -125,6 +139,7 @@ function appendAttention(
   for (const x of heads) to.integer(tokenStride(x)!).integer(x.strides.at(-2)!);
   to.integer(causal ? 1 : 0).integer(window).float(scale);
   to.integer(tokensOf(q)).integer(tokensOf(k));
+  to.integer(blockTokens).integer(blockTokens > 0 ? sequences[1].shape[1] : 0);
 }
 
 /** One query of one head: where it lies, and the keys that it sees. */
@@ -141,15 +156,20 @@ function* rowsOf(
   q: NumberTensor,
   k: NumberTensor,
   sequences: readonly NumberTensor[],
-  { causal, window }: AttentionParams,
+  { causal, window, blockTokens = 0 }: AttentionParams,
   disjoint: boolean,
 ): Generator<Row> {
   const [heads, headDim] = q.shape.slice(-2), kvHeads = k.shape.at(-2)!;
   const arrays = sequences.map(({ data }) => data as Int32Array);
-  const error = checkSequences("attention", arrays, tokensOf(q), tokensOf(k), disjoint);
+  const error = checkSequences(arrays, tokensOf(q), tokensOf(k), disjoint, blockTokens);
   if (error) throw error;
   const [queryOffsets, keyStarts, keyLengths] = arrays, reach = window || Infinity;
-  for (let s = 0; s < keyStarts.length; s++) {
+  const blocks = blockTokens > 0 ? sequences[1].shape[1] : 0;
+  const tokenOf = (s: number, key: number): number => {
+    if (blockTokens === 0) return keyStarts[s] + key;
+    return keyStarts[s * blocks + Math.floor(key / blockTokens)] * blockTokens + key % blockTokens;
+  };
+  for (let s = 0; s < keyLengths.length; s++) {
     const queries = queryOffsets[s + 1] - queryOffsets[s];
     for (let i = 0; i < queries * heads; i++) {
       const query = Math.floor(i / heads), head = i % heads;
@@ -157,7 +177,7 @@ function* rowsOf(
       const kvHead = Math.floor(head * kvHeads / heads), keys: number[] = [];
       for (let key = 0; key < keyLengths[s]; key++) {
         if (Math.abs(position - key) >= reach || (causal && key > position)) continue;
-        keys.push(((keyStarts[s] + key) * kvHeads + kvHead) * headDim);
+        keys.push((tokenOf(s, key) * kvHeads + kvHead) * headDim);
       }
       const lse = (queryOffsets[s] + query) * heads + head;
       yield { query: lse * headDim, lse, keys };

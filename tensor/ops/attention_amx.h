@@ -42,7 +42,7 @@ static void amx_pack_across(const Attention *a, const real *even, const real *od
   }
 }
 
-// The row of key `key` of the stretch, NULL past the last one.
-static inline const real *key_row(const Stretch *s, Operand x, int64_t key) {
-  return key < s->keys ? x.data + (s->firstKey + key) * x.token + s->kvHead * x.head : NULL;
+// The row of a key of the stretch, NULL past the last one.
+static inline const real *key_row_or_none(const Attention *a, const Stretch *s, Operand x, int64_t key) {
+  return key < s->keys ? key_row(a, s, x, key) : NULL;
 }

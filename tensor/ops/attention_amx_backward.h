@@ -86,8 +86,8 @@ static void amx_begin_rows(const Attention *a, const Gradients *g, const Stretch
 static void amx_pack_key_tile(const Attention *a, const Stretch *s, const AmxGradientTiles *t, int64_t tile) {
   const int64_t depth = amx_depth(a);
   for (int64_t j = 0; j < KEY_TILE; j++) {
-    amx_pack_row(a, key_row(s, a->k, tile + j), t->k + j * depth);
-    amx_pack_row(a, key_row(s, a->v, tile + j), t->v + j * depth);
+    amx_pack_row(a, key_row_or_none(a, s, a->k, tile + j), t->k + j * depth);
+    amx_pack_row(a, key_row_or_none(a, s, a->v, tile + j), t->v + j * depth);
   }
   float *wide = t->dk; // for a moment
   pack_keys_transposed(a, s, a->k, tile, wide);

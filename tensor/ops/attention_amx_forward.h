@@ -32,15 +32,17 @@ static size_t amx_tiles_bytes(const Attention *a) {
 static void amx_pack_keys_along(const Attention *a, const Stretch *s, Operand x, int64_t tile, uint32_t *packed) {
   for (int64_t j = 0; j < KEY_TILE; j += LANES) {
     const real *rows[LANES];
-    for (int i = 0; i < LANES; i++) rows[i] = key_row(s, x, tile + j + i);
+    for (int i = 0; i < LANES; i++) rows[i] = key_row_or_none(a, s, x, tile + j + i);
     amx_pack_along(a, rows, packed + j, KEY_TILE);
   }
 }
 
 // Keys [tile, tile + KEY_TILE) → pairs of keys, [KEY_TILE / 2, width].
 static void amx_pack_keys_across(const Attention *a, const Stretch *s, Operand x, int64_t tile, uint32_t *packed) {
-  for (int64_t j = 0; j < KEY_TILE; j += 2)
-    amx_pack_across(a, key_row(s, x, tile + j), key_row(s, x, tile + j + 1), packed + j / 2 * a->width);
+  for (int64_t j = 0; j < KEY_TILE; j += 2) {
+    const real *even = key_row_or_none(a, s, x, tile + j), *odd = key_row_or_none(a, s, x, tile + j + 1);
+    amx_pack_across(a, even, odd, packed + j / 2 * a->width);
+  }
 }
 
 // One row's weights as bf16; 0 outside of [from, to).

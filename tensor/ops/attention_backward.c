@@ -124,7 +124,7 @@ static int32_t differentiate_stretch(const Attention *a, const Gradients *g, con
   return OK;
 }
 
-// slots: q, k, v, out, lse, dout, dq, dk, dv, those of attention_of, then the numbers of query and key tokens.
+// slots: q, k, v, out, lse, dout, dq, dk, dv, then those of attention_of.
 KERNEL(attention_backward) {
   const Attention a = attention_of(args, 9);
   const Gradients g = {POINTER(const real, 3), POINTER(const real, 5), POINTER(const float, 4),

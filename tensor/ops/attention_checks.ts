@@ -47,12 +47,18 @@ export function checkHeads(q: TensorSpec, k: TensorSpec, v: TensorSpec, window: 
   }
 }
 
-/** Throw ShapeError or DTypeError unless the tensors that say where sequences lie fit each other. */
-export function checkSequenceTensors(sequences: readonly TensorSpec[]): void {
+/** Throw ShapeError, DTypeError or RangeError unless what says where sequences lie fits together. */
+export function checkSequenceTensors(sequences: readonly TensorSpec[], blockTokens: number): void {
   const [queryOffsets, keyStarts, keyLengths] = sequences;
   const count = keyStarts.shape[0];
-  const fits = sequences.every(({ shape }) => shape.length === 1) &&
+  const fits = queryOffsets.shape.length === 1 && keyLengths.shape.length === 1 &&
+    keyStarts.shape.length === (blockTokens > 0 ? 2 : 1) &&
     queryOffsets.shape[0] === count + 1 && keyLengths.shape[0] === count;
+  if (blockTokens !== 0 && !(blockTokens >= 16 && Number.isInteger(Math.log2(blockTokens)))) {
+    throw new RangeError(
+      `attention: keys cannot lie in blocks of ${blockTokens} tokens. Use a power of two of at least 16.`,
+    );
+  }
   if (!fits) {
     throw new ShapeError(
       `attention: queryOffsets, keyStarts and keyLengths do not fit, ${
@@ -73,31 +79,21 @@ export function checkSequenceTensors(sequences: readonly TensorSpec[]): void {
  * among the tokens; where `disjoint`, each sequence's after those of the one before.
  */
 export function checkSequences(
-  op: string,
   [queryOffsets, keyStarts, keyLengths]: readonly Int32Array[],
   queryTokens: number,
   keyTokens: number,
   disjoint: boolean,
+  blockTokens: number = 0,
 ): IndexError | null {
-  const count = keyStarts.length;
+  const count = keyLengths.length;
   for (let s = 0; s < count; s++) {
-    const from = keyStarts[s], to = from + keyLengths[s];
-    if (from < 0 || to < from || to > keyTokens) {
-      return new IndexError(
-        `${op}: the keys of sequence ${s} are not in the tensor, ${from} to ${to} (${to} vs ${keyTokens}). ` +
-          `Use starts and lengths of at least 0 that end within it.`,
-      );
-    }
-    if (disjoint && s > 0 && from < keyStarts[s - 1] + keyLengths[s - 1]) {
-      return new IndexError(
-        `${op}: sequences ${s - 1} and ${s} share keys, or are out of order (${
-          keyStarts[s - 1] + keyLengths[s - 1]
-        } vs ${from}). Gradients need keys of their own: copy them.`,
-      );
-    }
+    const error = blockTokens > 0
+      ? checkBlocks(s, keyStarts, keyLengths, keyTokens, blockTokens)
+      : checkRun(s, keyStarts, keyLengths, keyTokens, disjoint);
+    if (error) return error;
     if (queryOffsets[s + 1] < queryOffsets[s]) {
       return new IndexError(
-        `${op}: query offsets decrease at sequence ${s} (${queryOffsets[s]} vs ${
+        `attention: query offsets decrease at sequence ${s} (${queryOffsets[s]} vs ${
           queryOffsets[s + 1]
         }). Sort them.`,
       );
@@ -105,9 +101,59 @@ export function checkSequences(
   }
   if (queryOffsets[0] === 0 && queryOffsets[count] === queryTokens) return null;
   return new IndexError(
-    `${op}: query offsets go from ${queryOffsets[0]} to ${
+    `attention: query offsets go from ${queryOffsets[0]} to ${
       queryOffsets[count]
     }, the queries from 0 to ${queryTokens} ` +
       `(${queryOffsets[count]} vs ${queryTokens}). Every query belongs to one sequence.`,
+  );
+}
+
+function checkRun(
+  s: number,
+  keyStarts: Int32Array,
+  keyLengths: Int32Array,
+  keyTokens: number,
+  disjoint: boolean,
+): IndexError | null {
+  const from = keyStarts[s], to = from + keyLengths[s];
+  if (from < 0 || to < from || to > keyTokens) {
+    return new IndexError(
+      `attention: the keys of sequence ${s} are not in the tensor, ${from} to ${to} (${to} vs ${keyTokens}). ` +
+        `Use starts and lengths of at least 0 that end within it.`,
+    );
+  }
+  const before = disjoint && s > 0 ? keyStarts[s - 1] + keyLengths[s - 1] : 0;
+  if (from >= before) return null;
+  return new IndexError(
+    `attention: sequences ${
+      s - 1
+    } and ${s} share keys, or are out of order (${before} vs ${from}). ` +
+      `Gradients need keys of their own: copy them.`,
+  );
+}
+
+function checkBlocks(
+  s: number,
+  keyStarts: Int32Array,
+  keyLengths: Int32Array,
+  keyTokens: number,
+  blockTokens: number,
+): IndexError | null {
+  const width = keyStarts.length / keyLengths.length, used = Math.ceil(keyLengths[s] / blockTokens);
+  if (keyLengths[s] < 0 || used > width) {
+    return new IndexError(
+      `attention: sequence ${s} has ${
+        keyLengths[s]
+      } keys, which need ${used} blocks (${used} vs ${width}). ` +
+        `Give it more blocks.`,
+    );
+  }
+  const blocks = keyStarts.subarray(s * width, s * width + used);
+  const odd = blocks.find((block) => block < 0 || (block + 1) * blockTokens > keyTokens);
+  if (odd === undefined) return null;
+  return new IndexError(
+    `attention: block ${odd} of sequence ${s} is not in the tensor (${odd} vs ${
+      Math.floor(keyTokens / blockTokens)
+    } blocks). Use blocks that are there.`,
   );
 }

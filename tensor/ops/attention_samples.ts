@@ -15,6 +15,7 @@ interface Case {
   readonly keyLengths: readonly number[];
   readonly causal?: boolean;
   readonly window?: number;
+  readonly blockTokens?: number;
 }
 
 const cases: readonly Case[] = [
@@ -93,19 +94,53 @@ const cases: readonly Case[] = [
   { q: [0, 2, 4], k: [0, 1, 4], queryOffsets: [0], keyStarts: [], keyLengths: [] },
 ];
 
-const paramsOf = ({ q, causal = false, window = 0 }: Case): AttentionParams => ({
+/** Keys in blocks, in any order, shared, and fewer than there is room for. */
+const blockCases: readonly Case[] = [
+  {
+    q: [4, 4, 8],
+    k: [96, 2, 8],
+    queryOffsets: [0, 1, 3, 4],
+    keyStarts: [5, 0, 2, 5, 3, 1, 4, 0, 0],
+    keyLengths: [40, 33, 16],
+    causal: true,
+    blockTokens: 16,
+  },
+  {
+    q: [90, 2, 33],
+    k: [160, 1, 33],
+    queryOffsets: [0, 80, 90],
+    keyStarts: [3, 0, 4, 1, 2, 0],
+    keyLengths: [95, 10],
+    causal: true,
+    window: 50,
+    blockTokens: 32,
+  },
+];
+
+const paramsOf = ({ q, causal = false, window = 0, blockTokens = 0 }: Case): AttentionParams => ({
   causal,
   window,
   scale: 1 / Math.sqrt(q.at(-1)!),
+  ...(blockTokens > 0 ? { blockTokens } : {}),
 });
 
 /** Samples of the forward op. */
 export function forwardSamples(): Sample<AttentionParams, AttentionInputs>[] {
-  return cases.map((given) => {
+  return samplesOf(cases);
+}
+
+/** Samples of the forward op whose keys lie in blocks; they have no gradient. */
+export function blockSamples(): Sample<AttentionParams, AttentionInputs>[] {
+  return samplesOf(blockCases);
+}
+
+function samplesOf(given: readonly Case[]): Sample<AttentionParams, AttentionInputs>[] {
+  return given.map((given) => {
     const integers = [given.queryOffsets, given.keyStarts, given.keyLengths];
     const [offsets, starts, lengths] = integers.map(({ length }) => [length]);
+    const blocks = [lengths[0], starts[0] / lengths[0]];
     return {
-      shapes: [given.q, given.k, given.k, offsets, starts, lengths],
+      shapes: [given.q, given.k, given.k, offsets, given.blockTokens ? blocks : starts, lengths],
       params: paramsOf(given),
       dtypes: [null, null, null, "i32", "i32", "i32"],
       draw: (input, uniform, index) => input < 3 ? 4 * uniform - 2 : integers[input - 3][index],

@@ -34,9 +34,8 @@ static inline void pack_row(const Attention *a, const real *row, float factor, f
 
 // Keys [tile, tile + KEY_TILE) → f32 [KEY_TILE, width], zeros in the rows past the last key.
 static inline void pack_keys(const Attention *a, const Stretch *s, Operand x, int64_t tile, float *packed) {
-  const real *row = x.data + (s->firstKey + tile) * x.token + s->kvHead * x.head;
   const int64_t keys = at_most(KEY_TILE, s->keys - tile);
-  for (int64_t j = 0; j < keys; j++) pack_row(a, row + j * x.token, 1.0f, packed + j * a->width);
+  for (int64_t j = 0; j < keys; j++) pack_row(a, key_row(a, s, x, tile + j), 1.0f, packed + j * a->width);
   memset(packed + keys * a->width, 0, sizeof(float) * (size_t)((KEY_TILE - keys) * a->width));
 }
 
@@ -68,12 +67,12 @@ static inline void transpose_block(vf block[LANES]) {
 
 // Keys [tile, tile + KEY_TILE) → f32 [headDim, KEY_TILE], zeros in the columns past the last key.
 static inline void pack_keys_transposed(const Attention *a, const Stretch *s, Operand x, int64_t tile, float *packed) {
-  const real *first = x.data + (s->firstKey + tile) * x.token + s->kvHead * x.head;
   const int64_t keys = at_most(KEY_TILE, s->keys - tile);
-  for (int64_t j = 0; j < KEY_TILE; j += LANES)
+  for (int64_t j = 0; j < KEY_TILE; j += LANES) {
+    const real *first = j < keys ? key_row(a, s, x, tile + j) : x.data;
     for (int64_t d = 0; d < a->headDim; d += LANES) {
       const int64_t dims = at_most(LANES, a->headDim - d);
-      const real *row = first + j * x.token + d;
+      const real *row = first + d;
       vf block[LANES];
       if (j + LANES <= keys && dims == LANES)
         for (int64_t i = 0; i < LANES; i++) block[i] = load_whole_vector(row + i * x.token);
@@ -82,6 +81,7 @@ static inline void pack_keys_transposed(const Attention *a, const Stretch *s, Op
       transpose_block(block);
       for (int64_t i = 0; i < dims; i++) *(vf *)(packed + (d + i) * KEY_TILE + j) = block[i];
     }
+  }
 }
 
 // Accumulators of the tile product: ROW_GROUP × COLUMN_VECTORS, about three quarters of the vector registers.

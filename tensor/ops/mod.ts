@@ -5,7 +5,7 @@
  */
 export { adamw } from "./adamw.ts";
 export * from "./elementwise.ts";
-export { attention } from "./attention.ts";
+export { attention, pagedAttention } from "./attention.ts";
 export { copy } from "./copy.ts";
 export { crossEntropy } from "./cross_entropy.ts";
 export { cosineDistance, squaredError } from "./distance.ts";
@@ -18,12 +18,14 @@ export { globalNorm } from "./global_norm.ts";
 export { layerNorm } from "./layer_norm.ts";
 export { linear } from "./linear.ts";
 export { matmul, matmulWide } from "./matmul.ts";
+export { sample } from "./sample.ts";
 export { sgd } from "./sgd.ts";
 export { dropout, normal, uniform } from "./random.ts";
 export { sum } from "./reduce.ts";
 export { addRmsNorm, rmsNorm } from "./rms_norm.ts";
 export { rope } from "./rope.ts";
-export { swiglu } from "./swiglu.ts";
+export { placeHeads } from "./place_heads.ts";
+export { swiglu, swigluHalves } from "./swiglu.ts";
 export { logSoftmax, logSumExp, softmax } from "./softmax.ts";
 export { embedding } from "./embedding.ts";
 export { gather, scatterSum } from "./gather.ts";

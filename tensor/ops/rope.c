@@ -1,17 +1,6 @@
 // Rotary positions: each pair of a head's elements is a point in the plane, turned by an angle that grows with the
 // position. The elements after the pairs are copied.
-#include "kernel.h"
-
-// turns: [pairs, 2], cosine and sine; direction: 1, or -1 to turn back. Pair i is elements i and pairs + i.
-static void rotate_half(real *out, const real *x, const float *turns, int64_t pairs, float direction) {
-#pragma omp simd
-  for (int64_t i = 0; i < pairs; i++) {
-    const float a = load(x + i), b = load(x + pairs + i);
-    const float cosine = turns[2 * i], sine = direction * turns[2 * i + 1];
-    store(out + i, a * cosine - b * sine);
-    store(out + pairs + i, a * sine + b * cosine);
-  }
-}
+#include "rope.h"
 
 // Pair i is elements 2i and 2i + 1.
 static void rotate_interleaved(real *out, const real *x, const float *turns, int64_t pairs, float direction) {

@@ -17,6 +17,25 @@ KERNEL(swiglu) {
   return OK;
 }
 
+// The same with gate and up side by side in each row: [rows, 2, width].
+// Slots: 0 out, 1 x, 2 rows, 3 width.
+KERNEL(swiglu_halves) {
+  real *out = POINTER(real, 0);
+  const real *x = POINTER(const real, 1);
+  const int64_t rows = INTEGER(2), width = INTEGER(3);
+#pragma omp parallel for if (rows * width > PARALLEL_WORK)
+  for (int64_t row = 0; row < rows; row++) {
+    const real *gate = x + 2 * row * width, *up = gate + width;
+    real *to = out + row * width;
+#pragma omp simd
+    for (int64_t i = 0; i < width; i++) {
+      const float g = load(gate + i);
+      store(to + i, g * sigmoid_f32(g) * load(up + i));
+    }
+  }
+  return OK;
+}
+
 // dgate = g·up·s·(1 + gate·(1 - s)) with s = sigmoid(gate);  dup = g·silu(gate).
 // Slots: 0 dgate, 1 dup, 2 g, 3 gate, 4 up, 5 n.
 KERNEL(swiglu_backward) {

@@ -6,7 +6,7 @@
 import { isFloating } from "../dtype.ts";
 import { DTypeError, ShapeError } from "../errors.ts";
 import { formatShape, sameShape, type Shape, sizeOf } from "../layout.ts";
-import type { Binary, Ternary, View } from "../op.ts";
+import type { Binary, Ternary, Unary, View } from "../op.ts";
 import { addressOf } from "./address.ts";
 
 const source = new URL("./swiglu.c", import.meta.url);
@@ -64,6 +64,42 @@ export const swiglu: Binary<void> = {
     return [dgate, dup];
   },
   samples: shapes.map((shape) => ({ shapes: [shape, shape], params: undefined })),
+};
+
+/** The same with gate and up as the halves of the last axis, as one product makes them: [..., 2·width] → [..., width]. */
+export const swigluHalves: Unary<void> = {
+  name: "swigluHalves",
+  outputs: ([{ shape, dtype }]) => {
+    const last = shape.at(-1) ?? 1;
+    if (last % 2 !== 0 || !isFloating(dtype)) {
+      throw new ShapeError(
+        `swigluHalves: the last axis has no two halves, ${
+          formatShape(shape)
+        } ${dtype} (${last}). Project to gate and up.`,
+      );
+    }
+    return [{ shape: shape.with(-1, last / 2), dtype }];
+  },
+  reference: ([x], [out]) => {
+    const width = out.shape.at(-1)!;
+    for (let i = 0; i < out.data.length; i++) {
+      const row = Math.floor(i / width), at = row * width + i; // 2·width·row + i % width
+      out.data[i] = x.data[at] * sigmoid(x.data[at]) * x.data[at + width];
+    }
+  },
+  kernel: {
+    source,
+    entry: "swiglu_halves",
+    arguments: (to, [x], [out]) => {
+      const width = out.shape.at(-1)!;
+      to.address(addressOf(out)).address(addressOf(x));
+      to.integer(width > 0 ? sizeOf(out.shape) / width : 0).integer(width);
+    },
+  },
+  samples: [[2], [3, 10], [2, 3, 66], [5, 18000], [0, 4]].map((shape) => ({
+    shapes: [shape],
+    params: undefined,
+  })),
 };
 
 function checkHalves(gate: View, up: View): void {

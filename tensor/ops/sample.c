@@ -1,0 +1,160 @@
+// Drawing a token from each row of logits, without sorting them.
+//
+// "The most likely tokens until ... is reached" is a cut: all tokens above some logit, and the first few of those that
+// have it. Reading a logit as an ordered integer, the cut is found digit by digit: a histogram over the highest eight
+// bits tells in which bucket the target is reached, one over the next eight bits of that bucket where in it, and so on.
+#include "math.h"
+#include "rows.h"
+#include "scratch.h"
+
+enum { TEMPERATURE, TOP_K, TOP_P, MIN_P, UNIFORM, LIMIT, CONTROLS };
+enum { DIGIT_BITS = 8, BUCKETS = 1 << DIGIT_BITS, CHUNK = 256 };
+
+// A number that grows with the float; -0 and 0 are one.
+static inline uint32_t ordered(float x) {
+  const uint32_t bits = bits_of(x + 0.0f);
+  return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+}
+
+// Adds the edits of a row: positive scores are divided by a factor and negative ones multiplied, then a number is added.
+static void edit(float *scores, const int32_t *ids, const float *edits, int64_t count) {
+  for (int64_t i = 0; i < count; i++) {
+    const float score = scores[ids[i]], factor = edits[2 * i];
+    scores[ids[i]] = (score > 0.0f ? score / factor : score * factor) + edits[2 * i + 1];
+  }
+}
+
+static int64_t likeliest(const float *scores, int64_t n) {
+  vf lanes = {0};
+  lanes -= INFINITY;
+  int64_t i = 0;
+  for (; i + LANES <= n; i += LANES) {
+    const vf next = *(const vfu *)(scores + i);
+    const vi larger = next > lanes;
+    lanes = (vf)((larger & (vi)next) | (~larger & (vi)lanes));
+  }
+  float top = -INFINITY;
+  for (int lane = 0; lane < LANES; lane++) top = lanes[lane] > top ? lanes[lane] : top;
+  for (; i < n; i++) top = scores[i] > top ? scores[i] : top;
+  for (i = 0; i < n && scores[i] != top; i++) continue;
+  return i < n ? i : 0;
+}
+
+static double sum_of(const float *weights, int64_t n) {
+  double sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t i = 0; i < n; i++) sum += weights[i];
+  return sum;
+}
+
+// Sets to 0 the weights of all but the most likely tokens, as many as it takes until they reach `target`: in number, or
+// in weight if `byWeight`. Of equal scores the first come first.
+static void keep_likeliest(const float *scores, float *weights, int64_t n, double target, int byWeight) {
+  uint32_t prefix = 0, known = 0; // the bits of the cut that are known
+  double above = 0;
+  for (int shift = 32 - DIGIT_BITS; shift >= 0; shift -= DIGIT_BITS) {
+    double buckets[BUCKETS] = {0};
+    for (int64_t i = 0; i < n; i++) {
+      const uint32_t key = ordered(scores[i]);
+      if (weights[i] > 0.0f && (key & known) == prefix)
+        buckets[(key >> shift) & (BUCKETS - 1)] += byWeight ? (double)weights[i] : 1.0;
+    }
+    int bucket = BUCKETS - 1;
+    for (; bucket > 0 && above + buckets[bucket] < target; bucket--) above += buckets[bucket];
+    prefix |= (uint32_t)bucket << shift;
+    known |= (uint32_t)(BUCKETS - 1) << shift;
+  }
+  for (int64_t i = 0; i < n; i++) {
+    const uint32_t key = ordered(scores[i]);
+    const int reached = key < prefix || (key == prefix && above >= target);
+    if (key == prefix && !reached) above += byWeight ? (double)weights[i] : 1.0;
+    if (reached) weights[i] = 0.0f;
+  }
+}
+
+// The token at which the running sum of weights passes `share` of their total.
+static int64_t draw(const float *weights, int64_t n, double share) {
+  double total = 0, sum = 0;
+  for (int64_t i = 0; i < n; i += CHUNK) total += sum_of(weights + i, n - i < CHUNK ? n - i : CHUNK);
+  const double target = share * total;
+  int64_t last = 0;
+  for (int64_t start = 0; start < n; start += CHUNK) {
+    const int64_t end = start + CHUNK < n ? start + CHUNK : n;
+    const double chunk = sum_of(weights + start, end - start);
+    if (chunk == 0.0) continue;
+    if (sum + chunk > target || end == n) {
+      for (int64_t i = start; i < end; i++) {
+        if (weights[i] == 0.0f) continue;
+        last = i;
+        sum += weights[i];
+        if (sum > target) return i;
+      }
+    } else {
+      sum += chunk;
+      last = end - 1;
+      while (weights[last] == 0.0f) last--;
+    }
+  }
+  return last;
+}
+
+static int64_t choose(float *scores, float *weights, int64_t n, const double *controls) {
+  const int64_t best = likeliest(scores, n);
+  const double temperature = controls[TEMPERATURE];
+  if (temperature == 0.0) return best;
+  const float top = scores[best], inverse = (float)(1.0 / temperature), least = (float)controls[MIN_P];
+  // The most likely token stays likely whatever the temperature: ∞ · 0 would be NaN.
+#pragma omp simd
+  for (int64_t i = 0; i < n; i++) weights[i] = exp_nonpositive_f32((scores[i] - top) * inverse);
+  weights[best] = 1.0f;
+  if (least > 0.0f)
+    for (int64_t i = 0; i < n; i++) weights[i] = weights[i] >= least ? weights[i] : 0.0f;
+  if (controls[TOP_K] > 0.0 && controls[TOP_K] < (double)n) keep_likeliest(scores, weights, n, controls[TOP_K], 0);
+  if (controls[TOP_P] < 1.0) keep_likeliest(scores, weights, n, controls[TOP_P] * sum_of(weights, n), 1);
+  return draw(weights, n, controls[UNIFORM]);
+}
+
+// ln Σ e^logit; NaN when a logit is NaN or +∞, or all are -∞.
+static float log_sum_exp(const float *scores, int64_t n) {
+  const float top = scores[likeliest(scores, n)];
+  float sum;
+  SUM_OVER_ROW(sum, n, exp_f32(scores[i] - top))
+  return top + log_f32(sum);
+}
+
+// Slots: 0 ids, 1 logProbs, 2 totals, 3 logits, 4 controls: f64 [rows, CONTROLS], 5 offsets: [rows + 1], 6 edited ids,
+// 7 edits: [edited ids, 2], 8 rows, 9 vocab, 10 number of edited ids.
+KERNEL(sample) {
+  int32_t *ids = POINTER(int32_t, 0);
+  float *logProbs = POINTER(float, 1), *totals = POINTER(float, 2);
+  const real *logits = POINTER(const real, 3);
+  const double *controls = POINTER(const double, 4);
+  const int32_t *offsets = POINTER(const int32_t, 5), *edited = POINTER(const int32_t, 6);
+  const float *edits = POINTER(const float, 7);
+  const int64_t rows = INTEGER(8), vocab = INTEGER(9), count = INTEGER(10);
+  for (int64_t row = 0; row < rows; row++)
+    if (offsets[row] < 0 || offsets[row + 1] < offsets[row] || offsets[row + 1] > count) return INDEX_OUT_OF_RANGE;
+  for (int64_t i = 0; i < count; i++)
+    if (edited[i] < 0 || edited[i] >= vocab) return INDEX_OUT_OF_RANGE;
+  int32_t status = OK;
+#pragma omp parallel for schedule(dynamic, 1) if (rows > 1 && rows * vocab > PARALLEL_WORK)
+  for (int64_t row = 0; row < rows; row++) {
+    float *scores = thread_scratch((size_t)(2 * vocab + 2 * LANES)), *weights = scores + vocab;
+    if (!scores) {
+#pragma omp atomic write
+      status = OUT_OF_MEMORY;
+      continue;
+    }
+    for (int64_t i = 0; i < vocab; i++) scores[i] = load(logits + row * vocab + i);
+    const float total = log_sum_exp(scores, vocab);
+    ids[row] = -1, logProbs[row] = NAN, totals[row] = total;
+    if (!isfinite(total)) continue;
+    edit(scores, edited + offsets[row], edits + 2 * offsets[row], offsets[row + 1] - offsets[row]);
+    const double limit = controls[row * CONTROLS + LIMIT];
+    const int64_t n = limit > 0.0 && limit < (double)vocab ? (int64_t)limit : vocab;
+    const int64_t id = choose(scores, weights, n, controls + row * CONTROLS);
+    if (scores[id] == -INFINITY || scores[id] != scores[id]) continue; // nothing is allowed
+    ids[row] = (int32_t)id, logProbs[row] = load(logits + row * vocab + id) - total;
+  }
+  return status;
+}
