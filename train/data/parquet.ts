@@ -8,6 +8,8 @@ import {
   type FileMetaData,
   parquetMetadataAsync,
   parquetReadObjects,
+  parquetSchema,
+  type SchemaTree,
 } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
 import type { Dataset } from "./dataset.ts";
@@ -21,7 +23,11 @@ import type { ByteFile } from "./files.ts";
  */
 export async function parquetRows(file: ByteFile): Promise<Dataset<unknown>> {
   const source = asyncBuffer(file);
-  const metadata = await explained(file.name, () => parquetMetadataAsync(source));
+  const metadata = await explained(file.name, async () => {
+    const found = await parquetMetadataAsync(source);
+    assertConsistent(found);
+    return found;
+  });
   const blocks = metadata.row_groups.map(({ num_rows }) => Number(num_rows));
   const readGroup = groupReader(file.name, source, metadata, blocks);
   return {
@@ -35,6 +41,22 @@ export async function parquetRows(file: ByteFile): Promise<Dataset<unknown>> {
     where: (index) => `${file.name}, row ${index + 1}`,
     [Symbol.dispose]: () => file[Symbol.dispose](),
   };
+}
+
+/**
+ * Every row group has to have the columns of the schema: where they differ hyparquet leaves rejected promises alone, which
+ * ends the process. Throws an Error that says what differs.
+ */
+function assertConsistent(metadata: FileMetaData): void {
+  const leaves = (node: SchemaTree): string[] =>
+    node.children.length === 0 ? [node.path.join(".")] : node.children.flatMap(leaves);
+  const schema = leaves(parquetSchema(metadata));
+  if (new Set(schema).size < schema.length) throw new Error("two columns have one name");
+  metadata.row_groups.forEach(({ columns, num_rows: rows }, i) => {
+    const paths = columns.map(({ meta_data: column }) => column?.path_in_schema.join("."));
+    if (paths.join() !== schema.join()) throw new Error(`row group ${i} has other columns`);
+    if (rows < 0 || rows > 2 ** 32) throw new Error(`row group ${i} has ${rows} rows`);
+  });
 }
 
 interface RowGroup {
@@ -68,9 +90,14 @@ function groupReader(
 }
 
 function asyncBuffer(file: ByteFile): AsyncBuffer {
+  const within = (place: number): number => Math.min(Math.max(place, 0), file.size);
   return {
     byteLength: file.size,
-    slice: (start, end = file.size) => file.read(start, end - start).slice().buffer,
+    // A range that cannot be gives fewer bytes, which decoding stumbles over: an error here would reach nobody.
+    slice(start, end = file.size) {
+      const first = within(start);
+      return file.read(first, Math.max(within(end) - first, 0)).slice().buffer;
+    },
   };
 }
 
