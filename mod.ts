@@ -11,6 +11,7 @@
  *
  * @module
  */
+export * from "./engine/mod.ts";
 export * from "./nn/mod.ts";
 export * from "./tensor/mod.ts";
 export * from "./text/mod.ts";

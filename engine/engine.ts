@@ -6,7 +6,7 @@
 import type { Decoder, WeightFormat } from "../nn/mod.ts";
 import { scope } from "../tensor/mod.ts";
 import { BlockPool } from "./blocks.ts";
-import { Generation } from "./generation.ts";
+import { ActiveGeneration } from "./generation.ts";
 import { KvBlocks, kvBytesPerToken } from "./kv_blocks.ts";
 import { Ledger } from "./ledger.ts";
 import { histogramsOf, type MetricsSnapshot } from "./metrics.ts";
@@ -16,6 +16,7 @@ import {
   AbortedError,
   checkRequest,
   type Completion,
+  type Generation,
   type GenerationEvent,
   type GenerationOptions,
   type GenerationRequestOptions,
@@ -152,9 +153,10 @@ export class Engine implements Disposable {
     return this.#open(options);
   }
 
-  #open(options: GenerationRequestOptions): Generation {
+  #open(options: GenerationRequestOptions): ActiveGeneration {
     checkRequest(options, { vocab: this.#model.spec.vocab, longest: this.longest });
-    const request = new Generation(++this.#lastId, options, performance.now(), () => this.#drive());
+    const run = () => this.#drive();
+    const request = new ActiveGeneration(++this.#lastId, options, performance.now(), run);
     this.#ledger.open(request);
     if (options.signal?.aborted) this.cancel(request);
     options.signal?.addEventListener("abort", () => this.cancel(request), { once: true });
@@ -164,7 +166,8 @@ export class Engine implements Disposable {
   /** Ends a request: its memory is free at once. Nothing happens when it has ended. */
   cancel(request: Generation): void {
     const error = new AbortedError(`engine: request ${request.id} was cancelled.`);
-    this.#ledger.endAll(request, { reason: "abort", error });
+    const active = [...this.#ledger.requests].find((other) => other === request);
+    if (active) this.#ledger.endAll(active, { reason: "abort", error });
   }
 
   /** One forward pass over whatever is in line; what came of it. */

@@ -6,6 +6,7 @@
 import type {
   Completion,
   FinishEvent,
+  Generation,
   GenerationEvent,
   GenerationRequestOptions,
   TokenEvent,
@@ -29,13 +30,15 @@ export class Choice {
   readonly top: (readonly TokenLogProb[])[] = [];
   /** How it ended; null while it goes on. */
   end: FinishEvent | null = null;
-  /** When it first ran, had its first token and its last one; milliseconds. */
+  /** When it first ran, milliseconds. */
   started: number | null = null;
+  /** When it had its first token. */
   first: number | null = null;
+  /** When it had its last token. */
   last: number | null = null;
 
   /** Choice `number` of a request. */
-  constructor(readonly request: Generation, readonly number: number) {
+  constructor(readonly request: ActiveGeneration, readonly number: number) {
     const { prompt, priority = 0, watch } = request.options;
     this.sequence = new Sequence(prompt, { priority });
     this.sampler = new TokenSampler(prompt, request.options, number);
@@ -57,11 +60,9 @@ export class Choice {
   }
 }
 
-/** A request that the engine works on. Iterate over it for its events; that also makes the engine run. */
-export class Generation implements AsyncIterable<GenerationEvent> {
-  /** Number of the request, from 1. */
+/** A request with what the engine knows about it. */
+export class ActiveGeneration implements Generation {
   readonly id: number;
-  /** What was asked for. */
   readonly options: GenerationRequestOptions;
   /** When it was added, milliseconds. */
   readonly arrived: number;
@@ -77,17 +78,14 @@ export class Generation implements AsyncIterable<GenerationEvent> {
     this.choices = Array.from({ length: options.n ?? 1 }, (_, i) => new Choice(this, i));
   }
 
-  /** Whether all choices ended. */
   get done(): boolean {
     return this.choices.every(({ end }) => end !== null);
   }
 
-  /** Prompt tokens that did not need to be computed. */
   get reusedTokens(): number {
     return this.choices[0].sequence.reused;
   }
 
-  /** The choices as they are now. */
   get completions(): Completion[] {
     return this.choices.map((choice) => choice.completion());
   }
@@ -98,13 +96,11 @@ export class Generation implements AsyncIterable<GenerationEvent> {
     this.#wake?.();
   }
 
-  /** Waits until all choices ended. */
   async wait(): Promise<Completion[]> {
     for await (const _ of this);
     return this.completions;
   }
 
-  /** The events so far, then those to come, each to one reader. */
   async *[Symbol.asyncIterator](): AsyncGenerator<GenerationEvent, void> {
     while (true) {
       const events = this.#events;
@@ -112,8 +108,9 @@ export class Generation implements AsyncIterable<GenerationEvent> {
       yield* events;
       if (this.#events.length > 0) continue;
       if (this.done) return;
+      const woken = new Promise<void>((resolve) => this.#wake = resolve);
       this.#run();
-      await new Promise<void>((resolve) => this.#wake = resolve);
+      await woken;
       this.#wake = null;
     }
   }

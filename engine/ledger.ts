@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Choice, Generation } from "./generation.ts";
+import type { ActiveGeneration, Choice } from "./generation.ts";
 import { EngineMetrics } from "./metrics.ts";
 import { AbortedError, type FinishEvent, type GenerationEvent } from "./request.ts";
 import type { Drawn, DrawRow } from "./sampler.ts";
@@ -25,7 +25,7 @@ export class Ledger {
   readonly #scheduler: Scheduler;
   readonly #longest: number;
   readonly #choices = new Map<Sequence, Choice>();
-  readonly #requests = new Set<Generation>();
+  readonly #requests = new Set<ActiveGeneration>();
 
   /** Nothing is asked for. Texts end at `longest` computed tokens. */
   constructor(scheduler: Scheduler, longest: number) {
@@ -33,12 +33,12 @@ export class Ledger {
   }
 
   /** Requests that are not finished. */
-  get requests(): ReadonlySet<Generation> {
+  get requests(): ReadonlySet<ActiveGeneration> {
     return this.#requests;
   }
 
   /** Puts a request in line: its first choice; the others follow when the prompt is computed. */
-  open(request: Generation): void {
+  open(request: ActiveGeneration): void {
     const { prompt, maxTokens, n = 1 } = request.options;
     this.#requests.add(request);
     this.metrics.requestPromptTokens.add(prompt.length);
@@ -55,7 +55,7 @@ export class Ledger {
   }
 
   /** Ends all choices of a request that go on. */
-  endAll(request: Generation, ending: Ending): GenerationEvent[] {
+  endAll(request: ActiveGeneration, ending: Ending): GenerationEvent[] {
     return request.choices.flatMap((choice) => this.end(choice, ending));
   }
 

@@ -72,6 +72,7 @@ export interface TokenLogProb {
 
 /** A new token. */
 export interface TokenEvent extends TokenLogProb {
+  /** That it is a token. */
   readonly kind: "token";
   /** Which choice it continues. */
   readonly choice: number;
@@ -81,6 +82,7 @@ export interface TokenEvent extends TokenLogProb {
 
 /** The end of a choice. */
 export interface FinishEvent {
+  /** That it is the end. */
   readonly kind: "finish";
   /** Which choice ended. */
   readonly choice: number;
@@ -113,8 +115,27 @@ export interface Completion {
   readonly error?: Error;
 }
 
+/** A request that the engine works on. Iterating over it gives its events, and makes the engine run. */
+export interface Generation extends AsyncIterable<GenerationEvent> {
+  /** Number of the request, from 1. */
+  readonly id: number;
+  /** What was asked for. */
+  readonly options: GenerationRequestOptions;
+  /** Whether all choices ended. */
+  readonly done: boolean;
+  /** Prompt tokens that did not need to be computed. */
+  readonly reusedTokens: number;
+  /** The choices as they are now. */
+  readonly completions: Completion[];
+  /** Waits until all choices ended. */
+  wait(): Promise<Completion[]>;
+  /** The events so far, then those to come; each goes to one reader. */
+  [Symbol.asyncIterator](): AsyncGenerator<GenerationEvent, void>;
+}
+
 /** A request that makes no sense. */
 export class RequestError extends Error {
+  /** The name of the class. */
   override readonly name = "RequestError";
   /** An error about the option called `parameter`. */
   constructor(readonly parameter: keyof GenerationRequestOptions, message: string) {
@@ -124,11 +145,13 @@ export class RequestError extends Error {
 
 /** The engine has as many requests in line as it may. */
 export class QueueFullError extends Error {
+  /** The name of the class. */
   override readonly name = "QueueFullError";
 }
 
 /** A request was cancelled, or its deadline passed. */
 export class AbortedError extends Error {
+  /** The name of the class. */
   override readonly name = "AbortedError";
 }
 
