@@ -38,6 +38,7 @@ export class EngineHost implements AsyncDisposable {
   /** What the engine is like, once it is ready; fails with what keeps it from being so. */
   readonly ready: Promise<EngineDescription>;
   readonly #worker: Worker;
+  readonly #orders: MessagePort;
   readonly #opening = Promise.withResolvers<EngineDescription>();
   readonly #closed = Promise.withResolvers<void>();
   readonly #runs = new Map<number, EngineRun>();
@@ -57,6 +58,9 @@ export class EngineHost implements AsyncDisposable {
       event.preventDefault();
       this.#die(new EngineDeadError(`The engine stopped working: ${event.message}`));
     };
+    const { port1, port2 } = new MessageChannel();
+    this.#orders = port1;
+    this.#worker.postMessage({ port: port2 }, [port2]);
     this.#tell({ kind: "open", source });
   }
 
@@ -138,8 +142,10 @@ export class EngineHost implements AsyncDisposable {
     for (const id of this.#runs.keys()) this.#end(id, cutResult(error));
   }
 
+  /** Orders are read between two steps; the second message wakes a thread that has nothing to do. */
   #tell(order: EngineOrder): void {
-    this.#worker.postMessage(order);
+    this.#orders.postMessage(order);
+    this.#worker.postMessage({});
   }
 
   /** Ends the thread; answers that still run fail. */
@@ -152,6 +158,7 @@ export class EngineHost implements AsyncDisposable {
       await this.#closed.promise;
       clearTimeout(timer);
     }
+    this.#orders.close();
     this.#worker.terminate();
   }
 }
