@@ -9,13 +9,17 @@ import { runningTotals } from "./chain.ts";
 
 type Operation = (list: readonly number[], draw: Draw) => Problem;
 
-/** Three numbers (level 1) to six (level 4). Carefully, one number after the other. */
+/**
+ * Three or five digits (levels 1 and 2), four or five numbers of two digits (levels 3 and 4), no first digit twice.
+ * Carefully, one number after the other.
+ */
 export const lists: Task = {
   name: "lists",
   levels: 4,
   problem(level, draw) {
-    const range = Array.from({ length: 10 + 10 * level }, (_, i) => i + 1);
-    return draw.pick(operations)(draw.several(level + 2, range), draw);
+    const first = draw.several([3, 5, 4, 5][level - 1], [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    const list = level < 3 ? first : first.map((digit) => 10 * digit + draw.integer(0, 9));
+    return draw.pick(operations)(list, draw);
   },
 };
 
