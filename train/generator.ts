@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Engine } from "../engine/mod.ts";
 import { type Decoder, generate } from "../nn/mod.ts";
 import { RandomKey } from "../tensor/mod.ts";
 
@@ -67,4 +68,19 @@ export function decoderCompletions(
 export function seedOf(seed: number, purpose: string, ...places: readonly number[]): number {
   const key = places.reduce((key, place) => key.derive(place), new RandomKey(seed).derive(purpose));
   return key.words[0];
+}
+
+/** Completions by an engine, as many at once as it runs; it has to have the weights that are asked for. */
+export function engineCompletions(engine: Engine): CompletionSource {
+  return (prompts, { onCompletion, ...options }) =>
+    Promise.all(
+      prompts.map(async (prompt, place) => {
+        const drawn = { ...options, keepStop: true, sample: place };
+        const [{ ids, logProbs, reason, error }] = await engine.generate([prompt], drawn);
+        if (reason === "error" || reason === "abort") throw error;
+        const completion = { ids, ended: reason === "stop", logProbs };
+        onCompletion?.(completion, place);
+        return completion;
+      }),
+    );
 }

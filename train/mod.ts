@@ -45,5 +45,6 @@ export {
   type CompletionOptions,
   type CompletionSource,
   decoderCompletions,
+  engineCompletions,
 } from "./generator.ts";
 export * from "./rewards/mod.ts";
