@@ -9,8 +9,13 @@ import type { DecoderSpec, ParameterSpec } from "./spec.ts";
 /** Fills the tensor of a parameter; `name` tells its random numbers from those of others. */
 export type Initializer = (tensor: Tensor, name: string) => void;
 
-/** The standard deviation of weights in Nemotron-4 (`initializer_range`). */
-export const initialStd = 0.0134;
+/**
+ * √(2 / (5 · dim)): the standard deviation of weights that are neither too small for a narrow model to learn at once, nor
+ * too large for a wide one (Nguyen and Salazar, "Transformers without Tears", 2019, section 2.2).
+ */
+export function initialStd(dim: number): number {
+  return Math.sqrt(2 / (5 * dim));
+}
 
 /** Every element is `value`. */
 export function constant(value: number): Initializer {
@@ -57,17 +62,17 @@ export function parameter(
 }
 
 /**
- * How a decoder's parameter starts: matrices normal with 0.0134 (Nemotron-4), those that write to the residual stream
+ * How a decoder's parameter starts: matrices normal with `initialStd(dim)`, those that write to the residual stream
  * scaled by 1/√(2 · blocks) (Radford et al., "Language models are unsupervised multitask learners", 2019), biases 0, and
  * norms so that they only normalise.
  */
 export function decoderInitializer(
-  { norm, blocks }: DecoderSpec,
+  { dim, norm, blocks }: DecoderSpec,
   { name, shape }: ParameterSpec,
   seed = 0,
 ): Initializer {
   if (name.endsWith(".bias")) return constant(0);
   if (shape.length === 1) return constant(norm.kind === "layer_norm_1p" ? 0 : 1);
   const writesToStream = /\.(o|down|linear)\.weight$/.test(name);
-  return normal(initialStd / (writesToStream ? Math.sqrt(2 * blocks.length) : 1), seed);
+  return normal(initialStd(dim) / (writesToStream ? Math.sqrt(2 * blocks.length) : 1), seed);
 }

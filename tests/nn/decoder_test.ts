@@ -245,9 +245,10 @@ tensorTest(
       const data = decoder.weights().get(name)!.data() as Float32Array;
       return Math.sqrt(data.reduce((sum, x) => sum + x * x, 0) / data.length);
     };
+    const std = Math.sqrt(2 / (5 * 128));
     for (const name of ["embedding", "head", "blocks.1.attention.q", "blocks.0.ffn.up"]) {
       assertClose(
-        [deviation(`${name}.weight`) / 0.0134],
+        [deviation(`${name}.weight`) / std],
         [1],
         { absolute: 0.03, relative: 0 },
         name,
@@ -255,7 +256,7 @@ tensorTest(
     }
     for (const name of ["blocks.1.attention.o", "blocks.0.ffn.down"]) {
       assertClose(
-        [deviation(`${name}.weight`) / 0.0067],
+        [deviation(`${name}.weight`) / (std / 2)],
         [1],
         { absolute: 0.03, relative: 0 },
         name,
