@@ -7,10 +7,11 @@ import type { BatchSource, Json, TokenBatch } from "../stage.ts";
 import type { Cursor } from "./cursor.ts";
 import { DataError } from "./errors.ts";
 import { type PackedRow, PackedRows, type PackOptions } from "./pack.ts";
-import type { TokenSequence } from "./tokenize.ts";
+import type { TokenSequence } from "./row_encoder.ts";
 
 /** How sequences become batches. */
 export interface PackedBatchesOptions extends PackOptions {
+  /** Where the sequences come from. */
   readonly source: Cursor<TokenSequence>;
   /** The most tokens of a step; for a batch that grows, those of its unit, see `rampedBatches`. */
   readonly tokensPerBatch: number;

@@ -63,7 +63,7 @@ export function mapRows<T, U>(
   };
 }
 
-/** Several datasets, one after the other. Throws nothing: an empty list has no rows. */
+/** Several datasets, one after the other. */
 export function concatRows<T>(datasets: readonly Dataset<T>[], name: string): Dataset<T> {
   const starts: number[] = [];
   let count = 0;

@@ -8,7 +8,8 @@ import type { Tokenizer } from "../../text/mod.ts";
 import type { Dataset } from "./dataset.ts";
 import { RowError } from "./errors.ts";
 import type { Row } from "./rows.ts";
-import { rowEncoder, type TokenizeOptions, type TokenSequence } from "./tokenize.ts";
+import { rowEncoder, type TokenSequence } from "./row_encoder.ts";
+import type { TokenizeOptions } from "./tokenize.ts";
 
 /** How trained tokens stand out. */
 export interface MaskStyle {

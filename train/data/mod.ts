@@ -14,6 +14,7 @@ export { type DescribeOptions, describeRows, type MaskStyle, renderMask } from "
 export { MixedStream, type MixOptions, type MixPart, mixStreams } from "./mix.ts";
 export { type OpenOptions, openRows } from "./open_rows.ts";
 export { type PackedRow, PackedRows, packLengths, type PackOptions, packRows } from "./pack.ts";
+export { rowEncoder, type RowEncoderOptions, type TokenSequence } from "./row_encoder.ts";
 export {
   type ChatRow,
   type CompletionRow,
@@ -25,11 +26,9 @@ export {
 export type { TextCut } from "./spans.ts";
 export { type BadRowPolicy, RowStream, type StreamOptions, streamRows } from "./stream.ts";
 export {
-  rowEncoder,
   type TokenCounts,
   type TokenDataset,
   type TokenizeOptions,
   tokenizeRows,
-  type TokenSequence,
   type TooLongPolicy,
 } from "./tokenize.ts";

@@ -7,7 +7,7 @@ import { permutation, RandomKey } from "../../tensor/mod.ts";
 import type { Json } from "../stage.ts";
 import { type Cursor, stateMembers } from "./cursor.ts";
 import { DataError } from "./errors.ts";
-import type { TokenSequence } from "./tokenize.ts";
+import type { TokenSequence } from "./row_encoder.ts";
 
 /** Sequences that together read at most `context` tokens. They do not see each other. */
 export type PackedRow = readonly TokenSequence[];

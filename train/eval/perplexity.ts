@@ -6,7 +6,7 @@
 import type { Decoder } from "../../nn/mod.ts";
 import { tokenBatch } from "../data/batches.ts";
 import type { Dataset } from "../data/dataset.ts";
-import type { TokenSequence } from "../data/tokenize.ts";
+import type { TokenSequence } from "../data/row_encoder.ts";
 import { heldOutFigures, trainedTokens } from "../token_loss.ts";
 
 /** What a model makes of texts; all of it can be written as JSON. */
