@@ -48,10 +48,11 @@ class Loop<B> {
     this.#start();
     let reason = this.#reasonToStop();
     while (reason === null) {
+      const start = performance.now();
       const batches = await this.#stage.batches.next(this.#state.progress.step + 1);
       if (batches === null) reason = "exhausted";
       else {
-        this.#learn(batches);
+        this.#learn(batches, start);
         if (this.#isDue(this.#options.evaluateEvery)) await this.#evaluate();
         if (this.#isDue(this.#options.sampleEvery)) await this.#sample();
         if (this.#isDue(this.#options.checkpointEvery)) this.#save();
@@ -90,9 +91,9 @@ class Loop<B> {
     return every !== undefined && this.#state.progress.step % every === 0;
   }
 
-  /** Accumulate, clip, step. */
-  #learn(batches: readonly B[]): void {
-    const start = performance.now();
+  /** Accumulate, clip, step. `start` is when the step began to wait for its batches, in ms. */
+  #learn(batches: readonly B[], start: number): void {
+    const dataSeconds = (performance.now() - start) / 1000;
     const { optimizer, average, guard, progress } = this.#state;
     const { maxGradNorm = 1, resetOptimizerAt } = this.#options;
     const step = ++progress.step, lr = this.#options.lr(step);
@@ -116,6 +117,7 @@ class Loop<B> {
       skipped: fault === null ? 0 : 1,
       tokens: progress.tokens,
       step_time: seconds,
+      data_time: dataSeconds,
       tokens_per_second: tokens / seconds,
     });
   }

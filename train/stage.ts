@@ -71,7 +71,7 @@ export interface RunSink {
   readonly folder: string | null;
   /** Whether someone asked to stop: the step is finished and saved. */
   readonly interrupted: boolean;
-  /** Figures of a step: `loss`, `lr`, `grad_norm`, `tokens`, `tokens_per_second`, `step_time`, `eval/loss`, … */
+  /** Figures of a step: `loss`, `lr`, `grad_norm`, `skipped`, `tokens`, `tokens_per_second`, `step_time`, `eval/loss`, … */
   metrics(step: number, values: Readonly<Record<string, number>>): void;
   /** A text that the model wrote after a step. */
   sample(step: number, text: string): void;
