@@ -195,7 +195,11 @@ function fittingTokens(prompt: number, most: number | undefined, context: number
 function checkIds(field: string, ids: readonly number[], vocab: number): void {
   const outside = ids.find((id) => id >= vocab);
   if (outside === undefined) return;
-  throw invalid(field, `Invalid '${field}': token ${outside} is not one of the model's ${vocab}.`);
+  throw invalid(
+    field,
+    `Invalid '${field}': token ${outside} is not one of the model's ${vocab}.`,
+    "invalid_value",
+  );
 }
 
 function listOf(value: string | readonly string[]): string[] {

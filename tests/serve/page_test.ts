@@ -66,9 +66,12 @@ async function answered(page: Page, count: number): Promise<void> {
 pageTest(
   "a question is answered as it streams, with figures, and survives a reload",
   async (page) => {
+    await page.click("#settings-button");
+    await page.fill("#max_tokens", "60");
+    await page.click("#settings-button");
     await ask(page, "Once upon a time");
     await page.waitForFunction(() =>
-      (document.querySelector("article.assistant div:nth-of-type(1)")?.textContent ?? "").length >
+      (document.querySelector("article.assistant > div")?.textContent ?? "").length >
         10
     );
     await answered(page, 1);
