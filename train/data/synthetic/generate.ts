@@ -32,6 +32,8 @@ export interface TaskOptions {
   readonly seed?: number;
   /** What they are for; "train" by default. */
   readonly split?: Split;
+  /** Who draws them: every stage has its own problems of the split; "tasks" by default. */
+  readonly stage?: string;
   /** Names of tasks, equally often; all by default. */
   readonly tasks?: readonly string[];
   /** Difficulties to draw from, as far as a task has them; all by default. */
@@ -88,9 +90,9 @@ export function generateTask(
 
 /** Problem `index` of a seed and split. Throws RangeError for a task that does not exist, or has none of the levels. */
 export function taskAt(index: number, options: TaskOptions = {}): GeneratedTask {
-  const { seed = 0, split = "train", carefulShare = 0.4 } = options;
+  const { seed = 0, split = "train", stage = "tasks", carefulShare = 0.4 } = options;
   const candidates = levelsOf(options);
-  const own = new RandomKey(seed).derive("synthetic tasks").derive(split).derive(index);
+  const own = new RandomKey(seed).derive("synthetic").derive(stage).derive(split).derive(index);
   const choice = new Draw(own.derive("choice"));
   const { task, levels } = choice.pick(candidates);
   const level = choice.pick(levels);
@@ -105,7 +107,7 @@ export function taskAt(index: number, options: TaskOptions = {}): GeneratedTask 
 
 /** Story `index` of a seed and split. */
 export function storyAt(index: number, { seed = 0, split = "train" }: TaskOptions = {}): string {
-  const own = new RandomKey(seed).derive("synthetic prose").derive(split).derive(index);
+  const own = new RandomKey(seed).derive("synthetic").derive("stories").derive(split).derive(index);
   for (let attempt = 0;; attempt++) {
     const text = story(new Draw(own.derive(attempt)));
     if (splitOf(text) === split) return text;

@@ -46,10 +46,10 @@ export function trainSyntheticTokenizer(
   } = {},
 ): TrainedBpe {
   const template = new ChatTemplate(compactTemplate);
-  const texts = Array.from(
-    { length: rows },
-    (_, i) => i % 2 ? template.render(sftRow(i, { seed }).messages) : pretrainRow(i, { seed }).text,
-  );
+  const texts = Array.from({ length: rows / 2 }, (_, i) => [
+    pretrainRow(i, { seed }).text,
+    template.render(sftRow(i, { seed }).messages),
+  ]).flat();
   return trainBpe(texts, {
     vocabularySize,
     specialTokens: compactTokens,
