@@ -6,7 +6,7 @@
 import { type ChatMessage, setThinking } from "../../text/mod.ts";
 import { RowError } from "./errors.ts";
 import { type Fields, isFields, kindOf, text } from "./fields.ts";
-import { gsm8kRows, gsm8kSolution, type Switches } from "./gsm8k.ts";
+import { gsm8kRows, gsm8kSolution, type SwitchSettings } from "./gsm8k.ts";
 import { messageList, shareGptMessages, targetsOf, toolList } from "./messages.ts";
 import type { ChatRow, Row } from "./rows.ts";
 
@@ -23,7 +23,7 @@ export interface RowFormat {
 /** How rows are made of values. */
 export interface FormatOptions {
   /** What becomes of a row with a solution and an answer, as in GSM8K (default both). */
-  readonly switches?: Switches;
+  readonly switches?: SwitchSettings;
 }
 
 /** The formats, the more telling fields first: the first one whose fields are all there is a file's format. */

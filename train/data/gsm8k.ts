@@ -16,7 +16,7 @@ export interface Gsm8kSolution {
 }
 
 /** With which settings of the reasoning switch a question becomes a row. */
-export type Switches = "on" | "off" | "both";
+export type SwitchSettings = "on" | "off" | "both";
 
 /**
  * The steps and the answer of a GSM8K solution; null where it does not end with `#### answer`.
@@ -45,7 +45,7 @@ export function gsm8kSolution(solution: string): Gsm8kSolution | null {
 export function gsm8kRows(
   question: string,
   { trace, answer }: Gsm8kSolution,
-  switches: Switches,
+  switches: SwitchSettings,
   fields: Readonly<Record<string, unknown>> = {},
 ): ChatRow[] {
   const settings = switches === "both" ? [true, false] : [switches === "on"];

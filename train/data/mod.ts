@@ -9,7 +9,7 @@ export { concatRows, type Dataset, mapRows, rowsOf } from "./dataset.ts";
 export { DataError, RowError } from "./errors.ts";
 export { filterRows, rowTexts, withoutDuplicates, withoutOverlap } from "./filter.ts";
 export type { FormatOptions } from "./formats.ts";
-export { gsm8kRows, type Gsm8kSolution, gsm8kSolution, type Switches } from "./gsm8k.ts";
+export { gsm8kRows, type Gsm8kSolution, gsm8kSolution, type SwitchSettings } from "./gsm8k.ts";
 export { type DescribeOptions, describeRows, type MaskStyle, renderMask } from "./inspect.ts";
 export { MixedStream, type MixOptions, type MixPart, mixStreams } from "./mix.ts";
 export { type OpenOptions, openRows } from "./open_rows.ts";

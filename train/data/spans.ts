@@ -70,29 +70,43 @@ const [openBracket, closeBracket, openBrace, closeBrace] = [0x5b, 0x5d, 0x7b, 0x
  */
 export function elementSpans(chunks: Chunks): SpanIndex | null {
   const spans = new SpanIndex();
-  let at = 0, depth = 0, start = 0;
+  let before = 0, depth = 0, start = 0;
   let inString = false, escaped = false, filled = false;
   for (const chunk of chunks) {
-    for (const byte of chunk) {
-      if (escaped) escaped = false;
-      else if (inString) {
-        if (byte === backslash) escaped = true;
-        else if (byte === quote) inString = false;
-      } else if (byte === quote) inString = filled = true;
+    for (let at = 0; at < chunk.length; at++) {
+      if (inString) {
+        // Strings are most of a file: the search for their ends is left to native code.
+        const close = chunk.indexOf(quote, at), end = close < 0 ? chunk.length : close;
+        escaped = isEscaped(chunk, at, end, escaped);
+        inString = close < 0 || escaped;
+        if (close >= 0) escaped = false;
+        at = end;
+        continue;
+      }
+      const byte = chunk[at];
+      if (byte === quote) inString = filled = true;
       else if (byte === openBracket || byte === openBrace) {
-        if (depth++ === 0) start = at + 1;
+        if (depth++ === 0) start = before + at + 1;
         else filled = true;
       } else if (byte === closeBracket || byte === closeBrace) {
-        if (--depth === 0 && filled) spans.push(start, at - start);
+        if (--depth === 0 && filled) spans.push(start, before + at - start);
       } else if (byte === comma && depth === 1) {
-        spans.push(start, at - start);
-        start = at + 1;
+        spans.push(start, before + at - start);
+        start = before + at + 1;
         filled = false;
       } else if (depth === 1 && byte > 0x20) filled = true;
-      at++;
     }
+    before += chunk.length;
   }
   return depth === 0 ? spans : null;
+}
+
+/** Whether what stands at `end` is escaped, given whether what stands at `from` is: an odd number of backslashes does it. */
+function isEscaped(bytes: Uint8Array, from: number, end: number, escaped: boolean): boolean {
+  let first = end;
+  while (first > from && bytes[first - 1] === backslash) first--;
+  const odd = (end - first) % 2 === 1;
+  return first === from ? odd !== escaped : odd;
 }
 
 /** How a plain text is cut. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { DataError, openRows, RowError, streamRows } from "../../../train/data/mod.ts";
 import { gzip, readAll, rowsOfFile, take, withFiles } from "./support.ts";
 
@@ -71,6 +71,13 @@ Deno.test("gzip is unpacked, files of several members too, and leaves nothing be
   const joined = new Uint8Array(await new Blob(members as BlobPart[]).arrayBuffer());
   assert.deepEqual(await rowsOfFile("rows.jsonl.gz", joined), [...texts, ...texts]);
   assert.deepEqual(await rowsOfFile("a.txt.gz", await gzip("Hi.")), [{ text: "Hi." }]);
+  await withFiles({ "gone.jsonl.gz": await gzip(jsonLines) }, async (folder) => {
+    using _ = await openRows([folder]);
+    const left = [...Deno.readDirSync(dirname(folder))].filter(({ name }) =>
+      name.includes("gone.")
+    );
+    assert.deepEqual(left, []);
+  });
 });
 
 Deno.test("which format was detected is said for each file", async () => {
