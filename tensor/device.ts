@@ -3,17 +3,20 @@
  *
  * @module
  */
-import type { Backend } from "./backend/backend.ts";
 import { CpuBackend } from "./backend/cpu.ts";
+import { CudaBackend } from "./backend/cuda.ts";
 import { DeviceError } from "./errors.ts";
 
 /** Name of a device. */
-export type DeviceName = "cpu";
+export type DeviceName = "cpu" | "cuda";
 
 let cpu: CpuBackend | null = null;
+let cuda: CudaBackend | null = null;
+let chosen: DeviceName | null = null;
 
 /**
- * The device called `name`; the same object every time. Throws DeviceError when there is none.
+ * The device called `name`; the same object every time. Throws DeviceError when there is none, and LoadError or
+ * NativeError when a GPU cannot be used: they say what is missing.
  *
  * @example
  * ```ts
@@ -21,7 +24,24 @@ let cpu: CpuBackend | null = null;
  * console.assert(device("cpu").memory.inUse >= 0);
  * ```
  */
-export function device(name: DeviceName = "cpu"): CpuBackend & Backend {
+export function device(name?: "cpu"): CpuBackend;
+/** The first GPU. */
+export function device(name: "cuda"): CudaBackend;
+/** Either. */
+export function device(name: DeviceName): CpuBackend | CudaBackend;
+export function device(name: DeviceName = "cpu"): CpuBackend | CudaBackend {
   if (name === "cpu") return cpu ??= new CpuBackend();
-  throw new DeviceError(`device: there is no device "${name}". Use "cpu".`);
+  if (name === "cuda") return cuda ??= new CudaBackend();
+  throw new DeviceError(`device: there is no device "${name}". Use "cpu" or "cuda".`);
+}
+
+/**
+ * Where tensors are made when nothing else is said: `DENOTRON_DEVICE`, or the CPU.
+ * Throws DeviceError when it names no device.
+ */
+export function defaultDevice(): DeviceName {
+  if (chosen) return chosen;
+  const name = Deno.env.get("DENOTRON_DEVICE") || "cpu";
+  if (name === "cpu" || name === "cuda") return chosen = name;
+  throw new DeviceError(`device: DENOTRON_DEVICE is "${name}". Set it to "cpu" or "cuda".`);
 }

@@ -55,6 +55,66 @@ export interface Kernel<P> {
   arguments(to: Arguments, inputs: readonly View[], outputs: readonly View[], params: P): void;
   /** The error for a status other than 0 and 1 (out of memory). */
   error?(status: number, inputs: readonly View[], params: P): Error;
+  /** How it runs on a GPU: a source of its own that reads the same argument block, or by other means. */
+  readonly cuda?: CudaKernel<P> | CudaProduct<P> | CudaCalls<P>;
+}
+
+/** One launch of a CUDA kernel. */
+export interface Launch {
+  /** Name of the function without the element type's suffix, where it is not that of the C function. */
+  readonly entry?: string;
+  /** Blocks along x, or along x, y and z. Nothing is launched when there are none. */
+  readonly blocks: number | readonly [number, number, number];
+  /** Threads of a block. */
+  readonly threads: number;
+  /** Bytes of dynamic shared memory of a block. */
+  readonly shared?: number;
+}
+
+/** An op as CUDA kernels. */
+export interface CudaKernel<P> {
+  /** The CUDA source, next to the op. */
+  readonly source: URL;
+  /** What to launch, in order, all with the same arguments. */
+  launches(inputs: readonly View[], outputs: readonly View[], params: P): readonly Launch[];
+  /** Bytes of working space that the launches share. */
+  scratch?(inputs: readonly View[], outputs: readonly View[], params: P): number;
+}
+
+/** An op that is a product of matrices. */
+export interface CudaProduct<P> {
+  /** Which product. */
+  product(inputs: readonly View[], outputs: readonly View[], params: P): MatrixProduct;
+}
+
+/** c = a·b, or c += a·b, for a batch of matrices: [batch, m, k]·[batch, k, n] → [batch, m, n]. */
+export interface MatrixProduct {
+  /** [batch, m, k] with any strides. */
+  readonly a: View;
+  /** [batch, k, n] with any strides. */
+  readonly b: View;
+  /** [batch, m, n], contiguous. */
+  readonly c: View;
+  /** Whether to add to what c holds. */
+  readonly accumulate: boolean;
+}
+
+/** An op that is other ops on parts of its inputs and outputs. */
+export interface CudaCalls<P> {
+  /** Which ones, in order. */
+  calls(inputs: readonly View[], outputs: readonly View[], params: P): readonly Call[];
+}
+
+/** One op on views. */
+export interface Call {
+  /** The op. */
+  readonly op: AnyOp;
+  /** What it reads. */
+  readonly inputs: readonly View[];
+  /** What it writes. */
+  readonly outputs: readonly View[];
+  /** Its parameters. */
+  readonly params: unknown;
 }
 
 /** What a gradient rule sees. */

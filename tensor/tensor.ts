@@ -6,7 +6,7 @@
 import { attach, backward, type Caller, isRecording, noGrad, record } from "./autograd.ts";
 import type { Backend } from "./backend/backend.ts";
 import { allocate, checkInputs, checkOutputs, checkWritable } from "./call.ts";
-import { device, type DeviceName } from "./device.ts";
+import { defaultDevice, device, type DeviceName } from "./device.ts";
 import { bytesOf, type DType, encode } from "./dtype.ts";
 import { DTypeError, GradError, IndexError, NonFiniteError, ShapeError } from "./errors.ts";
 import { Handle } from "./handle.ts";
@@ -40,7 +40,7 @@ import { scope } from "./scope.ts";
 export interface TensorOptions {
   /** Element type; f32 by default. */
   readonly dtype?: DType;
-  /** Device; the CPU by default. */
+  /** Device; by default `DENOTRON_DEVICE`, or else the CPU. */
   readonly device?: DeviceName;
 }
 
@@ -60,8 +60,9 @@ export class Tensor extends Handle {
   #grad: Tensor | null = null;
 
   /** Memory with undefined contents. */
-  static empty(shape: Shape, { dtype = "f32", device: name = "cpu" }: TensorOptions = {}): Tensor {
+  static empty(shape: Shape, options: TensorOptions = {}): Tensor {
     checkShape("empty", shape);
+    const { dtype = "f32", device: name = defaultDevice() } = options;
     return make(device(name), [...shape], dtype);
   }
 
@@ -249,7 +250,7 @@ export class Tensor extends Handle {
         `backward: the loss is ${this.item()}. Skip this batch, or lower the learning rate; allFinite() finds where it began.`,
       );
     }
-    const start = seed?.alias() ?? Tensor.full(this.shape, 1, { dtype: this.dtype }).keep();
+    const start = seed?.alias() ?? this.newEmpty(this.shape).fill(1).keep();
     try {
       if (this.node) backward(this.node, this.outputIndex, start);
       else this.addGrad(start);
@@ -386,9 +387,13 @@ export class Tensor extends Handle {
     return call(ops.copy, [this], {})[0];
   }
 
-  /** Itself if it is of that type, else a copy cast to it. Casts to an integer type truncate toward zero. */
-  to(dtype: DType): Tensor {
-    return dtype === this.dtype ? this : call(ops.copy, [this], { dtype })[0];
+  /**
+   * Itself if it is of that type, else a copy cast to it; or if it is on that device, else a copy there. Casts to an
+   * integer type truncate toward zero. Throws what `device` does for one that cannot be used.
+   */
+  to(target: DType | DeviceName): Tensor {
+    if (target === "cpu" || target === "cuda") return move(this, target);
+    return target === this.dtype ? this : call(ops.copy, [this], { dtype: target })[0];
   }
 
   // --- Pointwise ---
@@ -878,6 +883,18 @@ export function callInto<P, I extends readonly Tensor[]>(
   outputs[0].storage.backend.run(op, inputs, outputs, params);
 }
 
+/** A copy on another device, through the host's memory. */
+function move(x: Tensor, target: DeviceName): Tensor {
+  checkInputs("to", [x]);
+  if (x.device === target) return x;
+  const bytes = new Uint8Array(x.size * bytesOf(x.dtype));
+  x.readBytes(bytes);
+  const result = Tensor.fromBytes(bytes, x.shape, { dtype: x.dtype, device: target });
+  const { device: source } = x;
+  if (isRecording() && x.requiresGrad) attach("to", [x], [result], [], ([g]) => [g!.to(source)]);
+  return result;
+}
+
 const caller: Caller = { apply: call, applyInto: callInto };
 
 /** The first outputs of a call. The rest is let go of: the tape has its own hold on what the gradient needs. */
@@ -889,7 +906,7 @@ function keepFirst(count: number, outputs: readonly Tensor[]): readonly Tensor[]
 /** Attention where each batch element is one sequence. */
 function attendBatch(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
   const batch = q.rank === 4 ? q.shape[0] : 1, keys = k.shape.at(-3) ?? 0;
-  const integers = { dtype: "i32" } as const;
+  const integers = { dtype: "i32", device: q.device } as const;
   const steps = (count: number, step: number): Tensor =>
     Tensor.from(Int32Array.from({ length: count }, (_, i) => i * step), [count], integers);
   using queryOffsets = steps(batch + 1, q.shape.at(-3) ?? 0);

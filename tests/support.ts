@@ -4,7 +4,15 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { device, type DType, scope, type Shape, sizeOf, Tensor } from "../tensor/mod.ts";
+import {
+  defaultDevice,
+  device,
+  type DType,
+  scope,
+  type Shape,
+  sizeOf,
+  Tensor,
+} from "../tensor/mod.ts";
 
 // Load the kernels before the first test: a library loaded inside one would count as its leak.
 device().warm();
@@ -12,9 +20,9 @@ device().warm();
 /** Define a test whose body runs in a scope, and which fails when tensors are left over. */
 export function tensorTest(name: string, body: () => void): void {
   Deno.test(name, () => {
-    const before = device().memory;
+    const { memory: before } = device(defaultDevice());
     scope(body);
-    const after = device().memory;
+    const { memory: after } = device(defaultDevice());
     assert.equal(after.inUse - before.inUse, 0, `${name}: bytes leaked`);
     assert.equal(after.blocks - before.blocks, 0, `${name}: blocks leaked`);
   });

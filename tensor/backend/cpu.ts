@@ -5,15 +5,17 @@
  * @module
  */
 import { Arguments } from "../../ffi/mod.ts";
-import { bytesOf, decode, type DType, encode, isFloating } from "../dtype.ts";
+import { bytesOf, type DType } from "../dtype.ts";
 import { OutOfMemoryError, TensorError } from "../errors.ts";
-import { contiguousStrides, isContiguous, sizeOf } from "../layout.ts";
-import type { AnyOp, Kernel, NumberTensor, View } from "../op.ts";
+import { isContiguous } from "../layout.ts";
+import type { AnyOp, Kernel, View } from "../op.ts";
 import { copy } from "../ops/copy.ts";
 import { Storage } from "../storage.ts";
 import type { Backend } from "./backend.ts";
 import { CpuKernels, type NativeKernel } from "./cpu_kernels.ts";
 import { type MemorySegment, type MemoryStats, Pool } from "./pool.ts";
+import { isNothing, kernelType, withReadable } from "./readable.ts";
+import { type HostMemory, runReference } from "./reference.ts";
 
 const outOfMemory = 1; // status code of kernel.h
 const hugePage = 2 * 1024 * 1024;
@@ -87,21 +89,15 @@ export class CpuBackend implements Backend {
   }
 
   run(op: AnyOp, inputs: readonly View[], outputs: readonly View[], params: unknown): void {
-    if (outputs.length > 0 && outputs.every(isEmpty)) return; // the other axes may be of any size
+    if (isNothing(outputs)) return;
     const kernel = op.kernel;
     const native = kernel ? this.#lookup(op, kernel, inputs, outputs) : null;
     const strided = native ? kernel!.strided ?? false : op.name === copy.name || hasOwnElements;
     if (strided === true) return this.#execute(op, native, inputs, outputs, params);
     const reads = typeof strided === "function" ? strided : isContiguous;
-    const ready = inputs.slice();
-    try {
-      inputs.forEach((x, i) => {
-        if (!reads(x, i)) ready[i] = this.#contiguous(x);
-      });
-      this.#execute(op, native, ready, outputs, params);
-    } finally {
-      ready.forEach((x, i) => x !== inputs[i] && x.storage.release());
-    }
+    withReadable(this, inputs, reads, (readable) => {
+      this.#execute(op, native, readable, outputs, params);
+    });
   }
 
   /** Nothing to wait for: calls return when they are done. */
@@ -115,7 +111,7 @@ export class CpuBackend implements Backend {
     inputs: readonly View[],
     outputs: readonly View[],
   ): NativeKernel | null {
-    const dtype = kernel.dtype ? kernel.dtype(inputs, outputs) : floatingType(inputs, outputs);
+    const dtype = kernelType(kernel, inputs, outputs);
     let entries = this.#native.get(op);
     if (!entries) this.#native.set(op, entries = new Map());
     let native = entries.get(dtype);
@@ -130,26 +126,13 @@ export class CpuBackend implements Backend {
     outputs: readonly View[],
     params: unknown,
   ): void {
-    if (!native) return runReference(op, inputs, outputs, params);
+    if (!native) return runReference(op, inputs, outputs, params, memory);
     // Ops of many inputs, such as concat, need a larger block.
     const slots = 32 + 2 * inputs.length;
     if (slots > this.#arguments.capacity) this.#arguments = new Arguments(2 * slots);
     op.kernel!.arguments(this.#arguments.reset(), inputs, outputs, params);
     const status = this.#kernels.invoke(native, this.#arguments.pointer);
     if (status !== 0) throw statusError(op, status, inputs, params);
-  }
-
-  #contiguous(view: View): View {
-    const { shape, dtype } = view;
-    const storage = this.allocate(sizeOf(shape) * bytesOf(dtype));
-    const result: View = { storage, dtype, shape, strides: contiguousStrides(shape), offset: 0 };
-    try {
-      this.run(copy, [view], [result], {});
-    } catch (error) {
-      storage.release();
-      throw error;
-    }
-    return result;
   }
 
   /** Zeroed memory; large segments start at a huge page and ask for them. */
@@ -168,19 +151,10 @@ function hasOwnElements({ shape, strides }: View): boolean {
   return strides.every((stride, axis) => stride !== 0 || shape[axis] <= 1);
 }
 
-function isEmpty({ shape }: View): boolean {
-  return sizeOf(shape) === 0;
-}
-
 /** The bytes of a storage as JavaScript sees them. */
 function bytes(storage: Storage, offset: number, length: number): Uint8Array {
   const { segment, offset: blockOffset } = storage.block;
   return new Uint8Array(segment.buffer!, segment.start + blockOffset + offset, length);
-}
-
-function floatingType(inputs: readonly View[], outputs: readonly View[]): DType {
-  for (const x of inputs) if (isFloating(x.dtype)) return x.dtype;
-  return outputs[0].dtype;
 }
 
 function statusError(op: AnyOp, status: number, inputs: readonly View[], params: unknown): Error {
@@ -193,55 +167,12 @@ function statusError(op: AnyOp, status: number, inputs: readonly View[], params:
     new TensorError(`${op.name}: its kernel failed with status ${status}. Please report this.`);
 }
 
-/** Run the definition of an op: decode, loop, encode. */
-function runReference(
-  op: AnyOp,
-  inputs: readonly View[],
-  outputs: readonly View[],
-  params: unknown,
-): void {
-  const results = outputs.map(toNumbers);
-  op.reference(inputs.map(toNumbers), results, params);
-  results.forEach((result, i) => fromNumbers(result, outputs[i]));
-}
-
-/** The elements of a view in row-major order. */
-export function toNumbers(view: View): NumberTensor {
-  const { shape, dtype } = view, size = sizeOf(shape);
-  const { buffer, start } = memoryOf(view);
-  if (isContiguous(view)) return { shape, dtype, data: decode(dtype, buffer, start, size) };
-  const reach = shape.reduce((last, n, axis) => last + (n - 1) * view.strides[axis], 0);
-  const whole = decode(dtype, buffer, start, 1 + reach);
-  const data = new (whole.constructor as new (size: number) => typeof whole)(size);
-  forEachElement(view, (at, i) => data[i] = whole[at]);
-  return { shape, dtype, data };
-}
-
-/** Write numbers in row-major order to where a view's elements lie. */
-function fromNumbers({ data, dtype }: NumberTensor, view: View): void {
-  const { buffer, start } = memoryOf(view), width = bytesOf(dtype);
-  if (isContiguous(view)) return encode(dtype, data, buffer, start);
-  forEachElement(view, (at, i) => encode(dtype, [data[i]], buffer, start + at * width));
-}
-
-/** The buffer that holds a view, and the byte of its first element. */
-function memoryOf({ storage, offset, dtype }: View): { buffer: ArrayBuffer; start: number } {
-  const { segment, offset: blockOffset } = storage.block;
-  const start = segment.start + blockOffset + offset * bytesOf(dtype);
-  return { buffer: segment.buffer!, start };
-}
-
-/** Call `visit` with the distance of each element from the first one and its number, in row-major order. */
-function forEachElement({ shape, strides }: View, visit: (at: number, i: number) => void): void {
-  const size = sizeOf(shape), coordinates = shape.map(() => 0);
-  let at = 0;
-  for (let i = 0; i < size; i++) {
-    visit(at, i);
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      at += strides[axis];
-      if (++coordinates[axis] < shape[axis]) break;
-      at -= coordinates[axis] * strides[axis];
-      coordinates[axis] = 0;
-    }
-  }
-}
+/** Elements lie where JavaScript sees them. */
+const memory: HostMemory = {
+  open: ({ storage, offset, dtype }) => {
+    const { segment, offset: blockOffset } = storage.block;
+    const start = segment.start + blockOffset + offset * bytesOf(dtype);
+    return { buffer: segment.buffer!, start };
+  },
+  close: () => {},
+};

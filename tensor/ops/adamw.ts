@@ -8,6 +8,7 @@ import type { Op } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
 import { addressOf } from "./address.ts";
 import { checkAlike } from "./arena.ts";
+import { overElements } from "./launch.ts";
 
 /** One step of AdamW. */
 export interface AdamwParams {
@@ -90,6 +91,10 @@ export const adamw: Op<AdamwParams, readonly [Tensor, Tensor, Tensor, Tensor]> =
   kernel: {
     source: new URL("./adamw.c", import.meta.url),
     entry: "adamw",
+    cuda: {
+      source: new URL("./adamw.cu", import.meta.url),
+      launches: (_, [newMaster]) => [overElements(sizeOf(newMaster.shape))],
+    },
     arguments: (to, inputs, [newMaster, newM, newV, copy], params) => {
       const { beta1, beta2, eps, decayCount, gradScale } = params;
       const { decay, stepSize, correction } = factors(params);

@@ -6,6 +6,7 @@
 import { sizeOf } from "../layout.ts";
 import type { Unary } from "../op.ts";
 import { addressOf } from "./address.ts";
+import { blockForEach, partSize } from "./launch.ts";
 
 /** 1 (u8, of shape []) if no element is an infinity or NaN, else 0. */
 export const allFinite: Unary = {
@@ -17,6 +18,14 @@ export const allFinite: Unary = {
   kernel: {
     source: new URL("./all_finite.c", import.meta.url),
     entry: "all_finite",
+    cuda: {
+      source: new URL("./all_finite.cu", import.meta.url),
+      launches: ([x]) => [
+        blockForEach(Math.ceil(sizeOf(x.shape) / partSize)),
+        { ...blockForEach(1), entry: "all_finite_parts" },
+      ],
+      scratch: ([x]) => 4 * Math.ceil(sizeOf(x.shape) / partSize),
+    },
     dtype: ([x]) => x.dtype,
     arguments: (to, [x], [out]) =>
       void to.address(addressOf(out)).address(addressOf(x)).integer(sizeOf(x.shape)),

@@ -6,9 +6,10 @@
 import { bytesOf } from "../dtype.ts";
 import { DTypeError, ShapeError } from "../errors.ts";
 import { formatShape, type Shape, sizeOf } from "../layout.ts";
-import type { Op, View } from "../op.ts";
+import type { AnyOp, Op, View } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
 import { addressOf } from "./address.ts";
+import { copy } from "./copy.ts";
 import { aroundAxis, type AxisParams } from "./reduce.ts";
 
 /** Throw unless `x` fits behind `first`. */
@@ -57,6 +58,18 @@ export const concat: Op<AxisParams, readonly Tensor[]> = {
   kernel: {
     source: new URL("./concat.c", import.meta.url),
     entry: "concat",
+    cuda: {
+      calls: (inputs, [out], { axis }) => {
+        let start = 0;
+        return inputs.map((x) => {
+          const offset = out.offset + start * out.strides[axis];
+          start += x.shape[axis];
+          const { storage, dtype, strides } = out;
+          const part: View = { storage, dtype, strides, offset, shape: x.shape };
+          return { op: copy as AnyOp, inputs: [x], outputs: [part], params: {} };
+        });
+      },
+    },
     // One kernel for all types: it moves bytes.
     dtype: ([x]) => x.dtype === "f64" ? "f64" : "f32",
     arguments: (to, inputs, [out], { axis }) => {

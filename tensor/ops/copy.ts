@@ -4,10 +4,11 @@
  * @module
  */
 import { codeOf, type DType } from "../dtype.ts";
-import { collapse } from "../layout.ts";
+import { collapse, sizeOf } from "../layout.ts";
 import type { Unary } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
 import { addressOf } from "./address.ts";
+import { overElements } from "./launch.ts";
 
 /** How to copy. */
 export interface CopyParams {
@@ -43,6 +44,10 @@ export const copy: Unary<CopyParams> = {
       for (const values of [merged.shape, ...merged.strides]) {
         for (const value of values) to.integer(value);
       }
+    },
+    cuda: {
+      source: new URL("./copy.cu", import.meta.url),
+      launches: (_, [out]) => [overElements(sizeOf(out.shape))],
     },
   },
   vjp: ([g], { specs: [{ dtype }] }) => [g.to(dtype)] as readonly [Tensor],

@@ -11,6 +11,7 @@ import type { Tensor } from "../tensor.ts";
 import { addressOf } from "./address.ts";
 import { readIntegers } from "./integers.ts";
 import { checkGradientType, checkLogits, checkPerToken, distributionOf, perRow } from "./logits.ts";
+import { blockForEach } from "./launch.ts";
 
 /** How logits and targets make a loss. */
 export interface CrossEntropyParams {
@@ -32,6 +33,7 @@ export interface CrossEntropyGradientParams extends CrossEntropyParams {
 
 const name = "crossEntropy";
 const source = new URL("./cross_entropy.c", import.meta.url);
+const cudaSource = new URL("./cross_entropy.cu", import.meta.url);
 
 function targetError(
   targets: ArrayLike<number>,
@@ -158,6 +160,7 @@ export const crossEntropyGradient: Ternary<CrossEntropyGradientParams> = {
   kernel: {
     source,
     entry: "cross_entropy_gradient",
+    cuda: { source: cudaSource, launches: ([logits]) => [blockForEach(logits.shape[0])] },
     dtype: (_, [gradient]) => gradient.dtype,
     arguments: (to, inputs, outputs, params) => {
       for (const x of [...outputs, ...inputs]) to.address(addressOf(x));
@@ -196,6 +199,7 @@ export const crossEntropy: Binary<CrossEntropyParams> = {
   kernel: {
     source,
     entry: "cross_entropy",
+    cuda: { source: cudaSource, launches: ([logits]) => [blockForEach(logits.shape[0])] },
     arguments: (to, inputs, outputs, params) => {
       for (const x of [...outputs, ...inputs]) to.address(addressOf(x));
       appendParams(to, inputs[0], params);

@@ -10,6 +10,7 @@ import type { Unary } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
 import { addressOf } from "./address.ts";
 import { aroundAxis, type AxisParams } from "./reduce.ts";
+import { warpForEach } from "./launch.ts";
 
 /** Along which axis, and from which end. */
 export interface CumsumParams extends AxisParams {
@@ -51,6 +52,13 @@ export const cumsum: Unary<CumsumParams> = {
   kernel: {
     source: new URL("./cumsum.c", import.meta.url),
     entry: "cumsum",
+    cuda: {
+      source: new URL("./cumsum.cu", import.meta.url),
+      launches: ([x], _, { axis }) => {
+        const { outer, inner } = aroundAxis(x.shape, axis);
+        return [warpForEach(outer * inner)];
+      },
+    },
     dtype: ([x]) => x.dtype,
     arguments: (to, [x], [out], { axis, backwards }) => {
       const { outer, n, inner } = aroundAxis(x.shape, axis);

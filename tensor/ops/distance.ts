@@ -9,6 +9,7 @@ import { formatShape, sameShape, type Shape, sizeOf } from "../layout.ts";
 import type { Binary, NumberTensor, Sample, TensorSpec, Ternary } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
 import { addressOf } from "./address.ts";
+import { overRows } from "./launch.ts";
 
 /** How to measure an angle. */
 export interface CosineParams {
@@ -17,6 +18,7 @@ export interface CosineParams {
 }
 
 const source = new URL("./distance.c", import.meta.url);
+const cudaSource = new URL("./distance.cu", import.meta.url);
 
 /** One number for each row: f32, or f64 where the rows are. */
 function perRow({ shape, dtype }: TensorSpec): TensorSpec {
@@ -63,6 +65,10 @@ const squaredErrorBackward: Ternary = {
   kernel: {
     source,
     entry: "squared_error_backward",
+    cuda: {
+      source: cudaSource,
+      launches: ([x]) => [overRows(rowsOf(x.shape).rows, rowsOf(x.shape).n)],
+    },
     arguments: (to, inputs, [dx]) => {
       const { rows, n } = rowsOf(dx.shape);
       for (const x of [dx, ...inputs]) to.address(addressOf(x));
@@ -91,6 +97,10 @@ export const squaredError: Binary = {
   kernel: {
     source,
     entry: "squared_error",
+    cuda: {
+      source: cudaSource,
+      launches: ([x]) => [overRows(rowsOf(x.shape).rows, rowsOf(x.shape).n)],
+    },
     arguments: (to, inputs, outputs) => {
       const { rows, n } = rowsOf(inputs[0].shape);
       for (const x of [...outputs, ...inputs]) to.address(addressOf(x));
@@ -142,6 +152,10 @@ const cosineDistanceBackward: Ternary<CosineParams> = {
   kernel: {
     source,
     entry: "cosine_distance_backward",
+    cuda: {
+      source: cudaSource,
+      launches: ([x]) => [overRows(rowsOf(x.shape).rows, rowsOf(x.shape).n)],
+    },
     arguments: (to, inputs, [dx], { eps }) => {
       const { rows, n } = rowsOf(dx.shape);
       for (const x of [dx, ...inputs]) to.address(addressOf(x));
@@ -166,6 +180,10 @@ export const cosineDistance: Binary<CosineParams> = {
   kernel: {
     source,
     entry: "cosine_distance",
+    cuda: {
+      source: cudaSource,
+      launches: ([x]) => [overRows(rowsOf(x.shape).rows, rowsOf(x.shape).n)],
+    },
     arguments: (to, inputs, [distance], { eps }) => {
       const { rows, n } = rowsOf(inputs[0].shape);
       for (const x of [distance, ...inputs]) to.address(addressOf(x));

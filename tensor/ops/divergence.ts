@@ -18,6 +18,7 @@ import {
   distributionOf,
   perRow,
 } from "./logits.ts";
+import { blockForEach } from "./launch.ts";
 
 /**
  * Which divergence: `forward` is KL(teacher‖student), `reverse` is KL(student‖teacher), `jsd` the generalised
@@ -42,6 +43,7 @@ export interface DivergenceGradientParams extends DivergenceParams {
 
 const name = "divergence";
 const source = new URL("./divergence.c", import.meta.url);
+const cudaSource = new URL("./divergence.cu", import.meta.url);
 const directions: readonly Direction[] = ["forward", "reverse", "jsd"];
 
 function check(student: TensorSpec, teacher: TensorSpec): void {
@@ -147,6 +149,7 @@ export const divergenceGradient: Ternary<DivergenceGradientParams> = {
   kernel: {
     source,
     entry: "divergence_gradient",
+    cuda: { source: cudaSource, launches: ([student]) => [blockForEach(student.shape[0])] },
     dtype: (_, [gradient]) => gradient.dtype,
     arguments: (to, inputs, outputs, params) => {
       for (const x of [...outputs, ...inputs]) to.address(addressOf(x));
@@ -183,6 +186,7 @@ export const divergence: Binary<DivergenceParams> = {
   kernel: {
     source,
     entry: "divergence",
+    cuda: { source: cudaSource, launches: ([student]) => [blockForEach(student.shape[0])] },
     arguments: (to, inputs, outputs, params) => {
       for (const x of [...outputs, ...inputs]) to.address(addressOf(x));
       appendParams(to, inputs[0], params);

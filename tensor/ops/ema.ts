@@ -7,6 +7,7 @@ import { sizeOf } from "../layout.ts";
 import type { Binary } from "../op.ts";
 import { addressOf } from "./address.ts";
 import { checkAlike } from "./arena.ts";
+import { overElements } from "./launch.ts";
 
 /**
  * decay · average + (1 − decay) · values, as average + (1 − decay)·(values − average), which stays put where both are
@@ -27,6 +28,10 @@ export const ema: Binary<{ readonly decay: number }> = {
   kernel: {
     source: new URL("./ema.c", import.meta.url),
     entry: "ema",
+    cuda: {
+      source: new URL("./ema.cu", import.meta.url),
+      launches: (_, [out]) => [overElements(sizeOf(out.shape))],
+    },
     arguments: (to, [average, values], [out], { decay }) => {
       to.address(addressOf(out)).address(addressOf(average)).address(addressOf(values));
       to.integer(sizeOf(out.shape)).float(1 - decay);

@@ -8,8 +8,10 @@ import { formatShape, type Shape, sizeOf } from "../layout.ts";
 import type { Binary } from "../op.ts";
 import { addressOf } from "./address.ts";
 import { badIndexIn, checkIndexType, findBadIndex } from "./indices.ts";
+import { bucketLaunches, bucketScratch, overRows } from "./launch.ts";
 
 const source = new URL("./embedding.c", import.meta.url);
+const cudaSource = new URL("./embedding.cu", import.meta.url);
 
 /** Rows of the table, and whether to add to what is there. */
 export interface EmbeddingGradientParams {
@@ -45,6 +47,12 @@ const embeddingBackward: Binary<EmbeddingGradientParams> = {
   kernel: {
     source,
     entry: "embedding_backward",
+    cuda: {
+      source: cudaSource,
+      launches: ([ids], [{ shape: [vocab, dim] }]) =>
+        bucketLaunches("embedding", sizeOf(ids.shape), vocab, dim),
+      scratch: ([ids], [{ shape: [vocab] }]) => bucketScratch(sizeOf(ids.shape), vocab),
+    },
     dtype: ([, g]) => g.dtype,
     arguments: (to, [ids, g], [out], { vocab, accumulate }) => {
       to.address(addressOf(out)).address(addressOf(ids)).address(addressOf(g));
@@ -84,6 +92,10 @@ export const embedding: Binary = {
   kernel: {
     source,
     entry: "embedding",
+    cuda: {
+      source: cudaSource,
+      launches: ([ids, weight]) => [overRows(sizeOf(ids.shape), weight.shape[1])],
+    },
     dtype: ([, weight]) => weight.dtype,
     arguments: (to, [ids, weight], [out]) => {
       const [vocab, dim] = weight.shape;

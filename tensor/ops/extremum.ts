@@ -6,12 +6,17 @@
 import type { Arguments } from "../../ffi/mod.ts";
 import { ShapeError } from "../errors.ts";
 import { formatShape, type Shape } from "../layout.ts";
-import type { NumberTensor, Sample, Ternary, Unary, View } from "../op.ts";
+import type { CudaKernel, NumberTensor, Sample, Ternary, Unary, View } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
 import { addressOf } from "./address.ts";
+import { alongAxis } from "./launch.ts";
 import { aroundAxis, type AxisParams } from "./reduce.ts";
 
 const source = new URL("./extremum.c", import.meta.url);
+const cuda: CudaKernel<AxisParams> = {
+  source: new URL("./extremum.cu", import.meta.url),
+  launches: ([x], _, { axis }) => [alongAxis(aroundAxis(x.shape, axis))],
+};
 
 /** The shape without `axis`. Throws ShapeError when there is nothing along it to choose from. */
 function without(name: string, shape: Shape, axis: number): Shape {
@@ -91,7 +96,7 @@ const extremumBackward: Ternary<AxisParams> = {
       for (const i of places) out.data[i] = equals.length > 0 ? 0 : NaN; // y is NaN
       for (const i of equals) out.data[i] = g.data[result] / equals.length;
     }),
-  kernel: { source, entry: "extremum_backward", arguments: kernelArguments },
+  kernel: { source, entry: "extremum_backward", cuda, arguments: kernelArguments },
   samples: cases.map(([shape, axis]) => ({
     shapes: [shape, shape.toSpliced(axis, 1), shape.toSpliced(axis, 1)] as const,
     params: { axis },
@@ -107,7 +112,7 @@ function extremum(name: "max" | "min", sign: number): Unary<AxisParams> {
       along(x.shape, axis, (first, step, n, result) => {
         out.data[result] = x.data[bestOf(x, first, step, n, sign)];
       }),
-    kernel: { source, entry: name, dtype: ([x]) => x.dtype, arguments: kernelArguments },
+    kernel: { source, entry: name, cuda, dtype: ([x]) => x.dtype, arguments: kernelArguments },
     saves: { inputs: [0], outputs: [0] },
     vjp: ([g], { inputs: [x], outputs: [y], params, apply }) =>
       apply(extremumBackward, [x, y, g], params) as [Tensor],
@@ -130,6 +135,6 @@ export const argmax: Unary<AxisParams> = {
     along(x.shape, axis, (first, step, n, result) => {
       out.data[result] = (bestOf(x, first, step, n, 1) - first) / step;
     }),
-  kernel: { source, entry: "argmax", dtype: ([x]) => x.dtype, arguments: kernelArguments },
+  kernel: { source, entry: "argmax", cuda, dtype: ([x]) => x.dtype, arguments: kernelArguments },
   samples,
 };

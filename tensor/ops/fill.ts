@@ -7,6 +7,7 @@ import { codeOf } from "../dtype.ts";
 import { sizeOf } from "../layout.ts";
 import type { Unary } from "../op.ts";
 import { addressOf } from "./address.ts";
+import { overElements } from "./launch.ts";
 
 /** Every element becomes `value`. The input gives shape and element type; it is not read. */
 export const fill: Unary<{ readonly value: number }> = {
@@ -22,6 +23,10 @@ export const fill: Unary<{ readonly value: number }> = {
     arguments: (to, _, [out], { value }) => {
       to.address(addressOf(out)).integer(codeOf(out.dtype)).integer(sizeOf(out.shape)).float(value);
       to.integer(value | 0); // wraps around as typed arrays do
+    },
+    cuda: {
+      source: new URL("./fill.cu", import.meta.url),
+      launches: (_, [out]) => [overElements(sizeOf(out.shape))],
     },
   },
   vjp: () => [null],

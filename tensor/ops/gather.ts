@@ -5,13 +5,15 @@
  */
 import type { DType } from "../dtype.ts";
 import { ShapeError } from "../errors.ts";
-import { formatShape, type Shape } from "../layout.ts";
+import { formatShape, type Shape, sizeOf } from "../layout.ts";
 import type { Binary, TensorSpec } from "../op.ts";
 import { addressOf } from "./address.ts";
 import { badIndexIn, checkIndexType, findBadIndex } from "./indices.ts";
 import { aroundAxis, type AxisParams } from "./reduce.ts";
+import { overElements } from "./launch.ts";
 
 const source = new URL("./gather.c", import.meta.url);
+const cudaSource = new URL("./gather.cu", import.meta.url);
 
 /** Along which axis of how many elements to add, and whether to what is there. */
 export interface ScatterParams extends AxisParams {
@@ -79,6 +81,7 @@ export const gather: Binary<AxisParams> = {
   kernel: {
     source,
     entry: "gather",
+    cuda: { source: cudaSource, launches: (_, [out]) => [overElements(sizeOf(out.shape), 1)] },
     dtype: ([x]) => x.dtype,
     arguments: (to, [x, indices], [out], { axis }) => {
       const { outer, n, inner } = aroundAxis(x.shape, axis);
@@ -120,6 +123,16 @@ export const scatterSum: Binary<ScatterParams> = {
   kernel: {
     source,
     entry: "scatter_sum",
+    cuda: {
+      source: cudaSource,
+      launches: (_, [out], { axis, accumulate }) => {
+        const { outer, inner } = aroundAxis(out.shape, axis);
+        const add = overElements(outer * inner, 1);
+        return accumulate
+          ? [add]
+          : [{ ...overElements(sizeOf(out.shape)), entry: "scatter_clear" }, add];
+      },
+    },
     dtype: ([, x]) => x.dtype,
     arguments: (to, [indices, x], [out], { axis, accumulate }) => {
       const { outer, n, inner } = aroundAxis(out.shape, axis);

@@ -5,13 +5,15 @@
  */
 import type { DType } from "../dtype.ts";
 import { DTypeError, IndexError, ShapeError } from "../errors.ts";
-import { formatShape, type Shape } from "../layout.ts";
+import { formatShape, type Shape, sizeOf } from "../layout.ts";
 import type { NumberTensor, Sample, TensorSpec, Ternary, View } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
 import { addressOf } from "./address.ts";
 import { readIntegers } from "./integers.ts";
+import { blockForEach, bucketLaunches, bucketScratch, warpForEach } from "./launch.ts";
 
 const source = new URL("./gather_dot.c", import.meta.url);
+const cudaSource = new URL("./gather_dot.cu", import.meta.url);
 const name = "gatherDot";
 
 type Three = readonly [Tensor, Tensor, Tensor];
@@ -79,6 +81,7 @@ const gatherDotHidden: Ternary = {
   kernel: {
     source,
     entry: "gather_dot_hidden",
+    cuda: { source: cudaSource, launches: ([g]) => [blockForEach(g.shape[0])] },
     dtype: ([, weight]) => weight.dtype,
     arguments: (to, inputs, [dhidden]) => {
       const [{ shape: [tokens, choices] }, { shape: [, dim] }] = inputs;
@@ -118,6 +121,12 @@ const gatherDotWeight: Ternary<WeightParams> = {
   kernel: {
     source,
     entry: "gather_dot_weight",
+    cuda: {
+      source: cudaSource,
+      launches: ([g], [{ shape: [vocab, dim] }]) =>
+        bucketLaunches("gather_dot", sizeOf(g.shape), vocab, dim),
+      scratch: ([g], [{ shape: [vocab] }]) => bucketScratch(sizeOf(g.shape), vocab),
+    },
     dtype: ([, hidden]) => hidden.dtype,
     arguments: (to, inputs, [dweight], { vocab, accumulate }) => {
       const [{ shape: [tokens, choices] }, { shape: [, dim] }] = inputs;
@@ -160,6 +169,7 @@ export const gatherDot: Ternary = {
   kernel: {
     source,
     entry: "gather_dot",
+    cuda: { source: cudaSource, launches: (_, [out]) => [warpForEach(sizeOf(out.shape))] },
     arguments: (to, inputs, [out]) => {
       const [tokens, choices] = out.shape, [vocab, dim] = inputs[1].shape;
       for (const x of [out, ...inputs]) to.address(addressOf(x));

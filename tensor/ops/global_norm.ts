@@ -8,6 +8,7 @@ import { DTypeError } from "../errors.ts";
 import { sizeOf } from "../layout.ts";
 import type { Unary } from "../op.ts";
 import { addressOf } from "./address.ts";
+import { blockForEach, partSize } from "./launch.ts";
 
 /**
  * √(Σ x²), f32 whatever the elements are. The sum is kept in f64, in an order that depends on the size alone; NaN or an
@@ -29,6 +30,14 @@ export const globalNorm: Unary = {
   kernel: {
     source: new URL("./global_norm.c", import.meta.url),
     entry: "global_norm",
+    cuda: {
+      source: new URL("./global_norm.cu", import.meta.url),
+      launches: ([x]) => [
+        blockForEach(Math.ceil(sizeOf(x.shape) / partSize)),
+        { ...blockForEach(1), entry: "global_norm_parts" },
+      ],
+      scratch: ([x]) => 8 * Math.ceil(sizeOf(x.shape) / partSize),
+    },
     arguments: (to, [x], [out]) => {
       to.address(addressOf(out)).address(addressOf(x)).integer(sizeOf(x.shape));
     },

@@ -17,6 +17,7 @@ import {
   rowsOf,
   rowsPerBlock,
 } from "./norm.ts";
+import { blockForEach, overRows } from "./launch.ts";
 
 /** How weights are stored. */
 export interface LayerNormOptions {
@@ -33,6 +34,7 @@ type BackwardParams = NormBackwardParams & Pick<LayerNormParams, "onePlus">;
 type BackwardInputs = readonly [g: Tensor, x: Tensor, weight: Tensor, mean: Tensor, rstd: Tensor];
 
 const source = new URL("./layer_norm.c", import.meta.url);
+const cudaSource = new URL("./layer_norm.cu", import.meta.url);
 const eps = 1e-5;
 const shapes: readonly Shape[] = [[3, 5], [1], [2, 3, 33], [67, 16], [130, 300], [0, 4], [3, 0]];
 
@@ -68,6 +70,10 @@ const layerNormBackward: Op<BackwardParams, BackwardInputs> = {
   kernel: {
     source,
     entry: "layer_norm_backward",
+    cuda: {
+      source: cudaSource,
+      launches: ([, x]) => [blockForEach(Math.ceil(rowsOf(x.shape).rows / rowsPerBlock))],
+    },
     arguments: (to, [g, x, weight, mean, rstd], [dx, ...sums], { weights, onePlus }) => {
       const { rows, dim } = rowsOf(x.shape);
       to.address(addressOf(dx));
@@ -114,6 +120,10 @@ export const layerNorm: Ternary<LayerNormParams> = {
   kernel: {
     source,
     entry: "layer_norm",
+    cuda: {
+      source: cudaSource,
+      launches: ([x]) => [overRows(rowsOf(x.shape).rows, rowsOf(x.shape).dim)],
+    },
     arguments: (to, inputs, outputs, { eps, onePlus }) => {
       const { rows, dim } = rowsOf(inputs[0].shape);
       for (const tensor of [...outputs, ...inputs]) to.address(addressOf(tensor));

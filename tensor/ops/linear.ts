@@ -4,8 +4,8 @@
  * @module
  */
 import { DTypeError, ShapeError } from "../errors.ts";
-import { formatShape, sizeOf } from "../layout.ts";
-import type { Binary } from "../op.ts";
+import { formatShape, type Shape, sizeOf } from "../layout.ts";
+import type { Binary, View } from "../op.ts";
 import { addressOf } from "./address.ts";
 import { matmulWide } from "./matmul.ts";
 
@@ -60,6 +60,17 @@ export const linear: Binary = {
       to.integer(0).integer(1).integer(width); // Wᵀ: [in, out]
       to.integer(0).integer(out).integer(0);
     },
+    cuda: {
+      product: ([x, weight], [y]) => {
+        const [out, width] = weight.shape, rows = sizeOf(x.shape.slice(0, -1));
+        return {
+          a: matrix(x, [rows, width], [width, 1]),
+          b: matrix(weight, [width, out], [1, width]), // Wᵀ
+          c: matrix(y, [rows, out], [out, 1]),
+          accumulate: false,
+        };
+      },
+    },
   },
   vjp: ([gradient], { inputs: [x, weight], specs, needs, into, applyInto }) => {
     const { shape } = specs[0], [out, width] = specs[1].shape;
@@ -80,3 +91,8 @@ export const linear: Binary = {
     { shapes: [[0, 3], [4, 3]], params: undefined },
   ],
 };
+
+/** The same memory as a matrix. */
+function matrix({ storage, dtype, offset }: View, shape: Shape, strides: readonly number[]): View {
+  return { storage, dtype, offset, shape, strides };
+}

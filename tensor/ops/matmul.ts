@@ -105,6 +105,9 @@ function product(
         appendStrides(to, b);
         to.integer(m * n).integer(n).integer(accumulate ? 1 : 0);
       },
+      cuda: {
+        product: ([a, b], [c], { accumulate = false }) => ({ a, b, c, accumulate }),
+      },
     },
     vjp: ([g], { inputs: [a, b], specs, needs }) => {
       const gradient = g.to(specs[0].dtype);

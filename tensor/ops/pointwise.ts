@@ -18,6 +18,7 @@ import {
 import type { Kernel, NumberTensor, Op, Sample, Unary, View } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
 import { addressOf } from "./address.ts";
+import { overElements } from "./launch.ts";
 
 /** The number that stands in for a missing second input. */
 export interface NumberParams {
@@ -87,6 +88,10 @@ function pointwiseKernel(macro: string, name: string, c: string): Kernel<NumberP
       if (inputs[0].dtype === "i32") to.integer(number);
       else to.float(number);
       appendLayout(to, inputs, out);
+    },
+    cuda: {
+      source: new URL("./pointwise.cu", import.meta.url),
+      launches: (_, [out]) => [overElements(sizeOf(out.shape))],
     },
   };
 }

@@ -12,6 +12,7 @@ import type { Sample, TensorSpec, Unary } from "../op.ts";
 import { randomBlock, RandomKey } from "../random.ts";
 import type { Tensor } from "../tensor.ts";
 import { addressOf } from "./address.ts";
+import { overElements } from "./launch.ts";
 
 /** Which numbers of a key a tensor is filled with. */
 export interface RandomOptions {
@@ -48,6 +49,7 @@ export interface DropoutParams extends RandomParams {
 }
 
 const source = new URL("./random.c", import.meta.url);
+const cudaSource = new URL("./random.cu", import.meta.url);
 const key = new RandomKey([0x243f6a88, 0x85a308d3]);
 
 /** Around the four words of a block and the words that kernels make at once; offsets inside a block and beyond 2³⁴. */
@@ -88,6 +90,7 @@ export const uniform: Unary<RandomParams> = {
   kernel: {
     source,
     entry: "uniform",
+    cuda: { source: cudaSource, launches: (_, [out]) => [overElements(sizeOf(out.shape) + 4)] },
     strided: true,
     arguments: (to, _, [out], params) => {
       to.address(addressOf(out)).integer(sizeOf(out.shape));
@@ -115,6 +118,7 @@ export const normal: Unary<NormalParams> = {
   kernel: {
     source,
     entry: "normal",
+    cuda: { source: cudaSource, launches: (_, [out]) => [overElements(sizeOf(out.shape) + 4)] },
     strided: true,
     arguments: (to, _, [out], params) => {
       to.address(addressOf(out)).integer(sizeOf(out.shape));
@@ -149,6 +153,7 @@ export const dropout: Unary<DropoutParams> = {
   kernel: {
     source,
     entry: "dropout",
+    cuda: { source: cudaSource, launches: (_, [out]) => [overElements(sizeOf(out.shape) + 4)] },
     arguments: (to, [x], [out], params) => {
       to.address(addressOf(out)).address(addressOf(x)).integer(sizeOf(x.shape));
       appendKey(to, params).integer(thresholdOf(params)).float(1 / (1 - params.p));

@@ -6,8 +6,9 @@
 import { isFloating } from "../dtype.ts";
 import { DTypeError } from "../errors.ts";
 import { type Shape, sizeOf } from "../layout.ts";
-import type { Unary } from "../op.ts";
+import type { Launch, Unary } from "../op.ts";
 import { addressOf } from "./address.ts";
+import { blockThreads, overElements } from "./launch.ts";
 
 /** One axis, counted from the front. */
 export interface AxisParams {
@@ -24,6 +25,21 @@ export function aroundAxis(
     n: shape[axis],
     inner: sizeOf(shape.slice(axis + 1)),
   };
+}
+
+/** In how many parts a sum is computed on a GPU. */
+function partsOf(shape: Shape, axis: number): number {
+  const { n, inner } = aroundAxis(shape, axis);
+  return Math.max(1, Math.ceil(n / (inner === 1 ? 16384 : 256)));
+}
+
+function sumLaunches(shape: Shape, axis: number): Launch[] {
+  const { outer, inner } = aroundAxis(shape, axis), parts = partsOf(shape, axis);
+  const columns = overElements(outer * inner, 1);
+  const whole: Launch = inner === 1
+    ? { blocks: [outer, parts, 1], threads: blockThreads }
+    : { ...columns, entry: "sum_columns", blocks: [columns.blocks as number, parts, 1] };
+  return parts === 1 ? [whole] : [whole, { ...columns, entry: "sum_parts" }];
 }
 
 /** The sum along an axis, which is dropped, times a factor: 1 for a sum, 1/n for a mean. */
@@ -52,6 +68,14 @@ export const sum: Unary<AxisParams & { readonly scale: number }> = {
       const { outer, n, inner } = aroundAxis(x.shape, axis);
       to.address(addressOf(out)).address(addressOf(x)).integer(outer).integer(n).integer(inner)
         .float(scale);
+    },
+    cuda: {
+      source: new URL("./reduce.cu", import.meta.url),
+      launches: ([x], _, { axis }) => sumLaunches(x.shape, axis),
+      scratch: ([x], _, { axis }) => {
+        const { outer, inner } = aroundAxis(x.shape, axis), parts = partsOf(x.shape, axis);
+        return parts > 1 ? 4 * outer * parts * inner : 0;
+      },
     },
   },
   vjp: ([g], { specs: [{ shape }], params: { axis, scale } }) => {

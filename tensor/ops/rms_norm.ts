@@ -20,8 +20,10 @@ import {
   rowsOf,
   rowsPerBlock,
 } from "./norm.ts";
+import { blockForEach, overRows } from "./launch.ts";
 
 const source = new URL("./rms_norm.c", import.meta.url);
+const cudaSource = new URL("./rms_norm.cu", import.meta.url);
 const eps = 1e-5;
 
 /** Rows and columns around the width of a vector, more rows than one block, one element, none. */
@@ -58,6 +60,10 @@ const rmsNormBackward: Op<NormBackwardParams, BackwardInputs> = {
   kernel: {
     source,
     entry: "rms_norm_backward",
+    cuda: {
+      source: cudaSource,
+      launches: ([, x]) => [blockForEach(Math.ceil(rowsOf(x.shape).rows / rowsPerBlock))],
+    },
     arguments: (to, inputs, [dx, partials], { weights }) => {
       const [g, x, weight, rstd, direct] = inputs as readonly View[];
       to.address(addressOf(dx)).address(weights ? addressOf(partials) : 0);
@@ -82,6 +88,10 @@ export const rmsNorm: Binary<NormParams> = {
   kernel: {
     source,
     entry: "rms_norm",
+    cuda: {
+      source: cudaSource,
+      launches: ([x]) => [overRows(rowsOf(x.shape).rows, rowsOf(x.shape).dim)],
+    },
     arguments: (to, [x, weight], [y, rstd], params) => {
       to.address(addressOf(y)).address(addressOf(rstd)).address(0);
       to.address(addressOf(x)).address(0).address(addressOf(weight));
@@ -124,6 +134,10 @@ export const addRmsNorm: Ternary<NormParams> = {
   kernel: {
     source,
     entry: "rms_norm",
+    cuda: {
+      source: cudaSource,
+      launches: ([x]) => [overRows(rowsOf(x.shape).rows, rowsOf(x.shape).dim)],
+    },
     arguments: (to, [x, residual, weight], [sum, y, rstd], params) => {
       to.address(addressOf(y)).address(addressOf(rstd)).address(addressOf(sum));
       to.address(addressOf(x)).address(addressOf(residual)).address(addressOf(weight));

@@ -5,12 +5,13 @@
  */
 import { isFloating } from "../dtype.ts";
 import { DTypeError, IndexError, ShapeError } from "../errors.ts";
-import { formatShape, isContiguous, type Shape } from "../layout.ts";
+import { formatShape, isContiguous, type Shape, sizeOf } from "../layout.ts";
 import type { NumberTensor, Op, Sample, TensorSpec, View } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
 import { addressOf } from "./address.ts";
 import { headSizes, isHeadContiguous } from "./heads.ts";
 import { readIntegers } from "./integers.ts";
+import { blockForEach } from "./launch.ts";
 
 /**
  * Which elements of a head turn together: "half" pairs element i with i + pairs (Hugging Face, NeoX), "interleaved" pairs
@@ -79,6 +80,10 @@ export const rope: Op<RopeParams, RopeInputs> = {
   kernel: {
     source: new URL("./rope.c", import.meta.url),
     entry: "rope",
+    cuda: {
+      source: new URL("./rope.cu", import.meta.url),
+      launches: ([x]) => [blockForEach(sizeOf(x.shape.slice(0, -2)))],
+    },
     strided: (x, input) => input === 0 ? isHeadContiguous(x) : isContiguous(x),
     arguments: (to, inputs, [out], { style, offset, inverse }) => {
       const [x, table, positions] = inputs as readonly View[];

@@ -8,6 +8,7 @@ import type { Op } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
 import { addressOf } from "./address.ts";
 import { checkAlike } from "./arena.ts";
+import { overElements } from "./launch.ts";
 
 /** One step of gradient descent. */
 export interface SgdParams {
@@ -71,6 +72,10 @@ export const sgd: Op<SgdParams, readonly [Tensor, Tensor] | readonly [Tensor, Te
   kernel: {
     source: new URL("./sgd.c", import.meta.url),
     entry: "sgd",
+    cuda: {
+      source: new URL("./sgd.cu", import.meta.url),
+      launches: (_, [newMaster]) => [overElements(sizeOf(newMaster.shape))],
+    },
     arguments: (to, [master, gradient, velocity], [newMaster, ...others], params) => {
       const { lr, momentum, nesterov, weightDecay, decayCount, gradScale, copy } = params;
       to.address(addressOf(newMaster)).address(velocity ? addressOf(others[0]) : 0);

@@ -11,6 +11,7 @@ import type { Binary, Kernel, NumberTensor, Ternary, Unary, View } from "../op.t
 import type { Tensor } from "../tensor.ts";
 import { addressOf } from "./address.ts";
 import { aroundAxis, type AxisParams } from "./reduce.ts";
+import { alongAxis } from "./launch.ts";
 
 function checkFloating(name: string, dtype: DType): void {
   if (isFloating(dtype)) return;
@@ -21,6 +22,10 @@ function kernel(entry: string): Kernel<AxisParams> {
   return {
     source: new URL("./softmax.c", import.meta.url),
     entry,
+    cuda: {
+      source: new URL("./softmax.cu", import.meta.url),
+      launches: ([x], _, { axis }) => [alongAxis(aroundAxis(x.shape, axis))],
+    },
     arguments: (to: Arguments, inputs: readonly View[], [out]: readonly View[], { axis }) => {
       to.address(addressOf(out));
       for (const input of inputs) to.address(addressOf(input));

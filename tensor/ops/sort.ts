@@ -7,13 +7,26 @@ import type { Arguments } from "../../ffi/mod.ts";
 import { bf16ToNumber } from "../dtype.ts";
 import { ShapeError } from "../errors.ts";
 import { formatShape, type Shape } from "../layout.ts";
-import type { NumberTensor, TensorSpec, Unary, View } from "../op.ts";
+import type { CudaKernel, NumberTensor, TensorSpec, Unary, View } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
 import { addressOf } from "./address.ts";
+import { blockForEach } from "./launch.ts";
 import { scatterSum } from "./gather.ts";
 import { aroundAxis, type AxisParams } from "./reduce.ts";
 
 const source = new URL("./sort.c", import.meta.url);
+/** A block for each line, which it sorts in working space. */
+const onCuda: CudaKernel<AxisParams> = {
+  source: new URL("./sort.cu", import.meta.url),
+  launches: ([x], _, { axis }) => [blockForEach(linesOf(x, axis))],
+  scratch: ([x], _, { axis }) =>
+    8 * linesOf(x, axis) * 2 ** Math.ceil(Math.log2(Math.max(1, x.shape[axis]))),
+};
+
+function linesOf({ shape }: View, axis: number): number {
+  const { outer, inner } = aroundAxis(shape, axis);
+  return outer * inner;
+}
 
 /** Along which axis, and from which end. */
 export interface SortParams extends AxisParams {
@@ -98,6 +111,7 @@ export const sort: Unary<SortParams> = {
   kernel: {
     source,
     entry: "sort",
+    cuda: onCuda,
     dtype: ([x]) => x.dtype,
     arguments: (to, inputs, outputs, { axis, descending }) =>
       kernelArguments(to, inputs, outputs, axis, descending ? 1 : 0),
@@ -137,6 +151,7 @@ export const topK: Unary<TopKParams> = {
   kernel: {
     source,
     entry: "top_k",
+    cuda: onCuda,
     dtype: ([x]) => x.dtype,
     arguments: (to, inputs, outputs, { axis, k }) => kernelArguments(to, inputs, outputs, axis, k),
   },

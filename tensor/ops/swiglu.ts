@@ -8,8 +8,10 @@ import { DTypeError, ShapeError } from "../errors.ts";
 import { formatShape, sameShape, type Shape, sizeOf } from "../layout.ts";
 import type { Binary, Ternary, Unary, View } from "../op.ts";
 import { addressOf } from "./address.ts";
+import { overElements, overRows } from "./launch.ts";
 
 const source = new URL("./swiglu.c", import.meta.url);
+const cudaSource = new URL("./swiglu.cu", import.meta.url);
 const shapes: readonly Shape[] = [[5], [1], [], [2, 3, 33], [7, 9000], [0, 3]];
 
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
@@ -28,6 +30,7 @@ const swigluBackward: Ternary<void> = {
   kernel: {
     source,
     entry: "swiglu_backward",
+    cuda: { source: cudaSource, launches: ([g]) => [overElements(sizeOf(g.shape), 8)] },
     arguments: (to, [g, gate, up], [dgate, dup]) => {
       to.address(addressOf(dgate)).address(addressOf(dup));
       to.address(addressOf(g)).address(addressOf(gate)).address(addressOf(up));
@@ -52,6 +55,7 @@ export const swiglu: Binary<void> = {
   kernel: {
     source,
     entry: "swiglu",
+    cuda: { source: cudaSource, launches: ([gate]) => [overElements(sizeOf(gate.shape), 8)] },
     arguments: (to, [gate, up], [out]) => {
       to.address(addressOf(out)).address(addressOf(gate)).address(addressOf(up));
       to.integer(sizeOf(gate.shape));
@@ -90,6 +94,10 @@ export const swigluHalves: Unary<void> = {
   kernel: {
     source,
     entry: "swiglu_halves",
+    cuda: {
+      source: cudaSource,
+      launches: (_, [out]) => [overRows(sizeOf(out.shape.slice(0, -1)), out.shape.at(-1)!)],
+    },
     arguments: (to, [x], [out]) => {
       const width = out.shape.at(-1)!;
       to.address(addressOf(out)).address(addressOf(x));

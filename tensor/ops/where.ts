@@ -5,9 +5,16 @@
  */
 import { bytesOf } from "../dtype.ts";
 import { DTypeError } from "../errors.ts";
-import { broadcastShapes, broadcastStrides, collapse, contiguousStrides } from "../layout.ts";
+import {
+  broadcastShapes,
+  broadcastStrides,
+  collapse,
+  contiguousStrides,
+  sizeOf,
+} from "../layout.ts";
 import type { NumberTensor, Ternary } from "../op.ts";
 import { addressOf } from "./address.ts";
+import { overElements } from "./launch.ts";
 
 /** The elements of `x`, repeated to fill `shape`. */
 function broadcast({ data, shape: from }: NumberTensor, shape: readonly number[]): number[] {
@@ -44,6 +51,10 @@ export const where: Ternary = {
   kernel: {
     source: new URL("./where.c", import.meta.url),
     entry: "where",
+    cuda: {
+      source: new URL("./where.cu", import.meta.url),
+      launches: (_, [out]) => [overElements(sizeOf(out.shape), 1)],
+    },
     strided: true,
     // One kernel for all types: it is told their size.
     dtype: ([, x]) => x.dtype === "f64" ? "f64" : "f32",

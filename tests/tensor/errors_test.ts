@@ -137,7 +137,7 @@ tensorTest("NonFiniteError: a loss that is not a number, and no gradient is touc
 
 tensorTest("DeviceError: a device that is missing", () => {
   expectErrors("DeviceError", [
-    [() => device("tpu" as "cpu"), 'device: there is no device "tpu". Use "cpu".'],
+    [() => device("tpu" as "cpu"), 'device: there is no device "tpu". Use "cpu" or "cuda".'],
   ]);
 });
 

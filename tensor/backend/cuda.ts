@@ -1,0 +1,258 @@
+/**
+ * A GPU by way of CUDA: memory from a pool, ops as kernels that NVRTC compiles on first use, products by cuBLAS. All work
+ * runs in order on one stream, so memory that is given back can be handed out again at once.
+ *
+ * @module
+ */
+import {
+  chooseMajor,
+  Cublas,
+  type CudaDevice,
+  CudaDriver,
+  findCudaLibrary,
+  Nvrtc,
+} from "../../ffi/cuda/mod.ts";
+import { bytesOf } from "../dtype.ts";
+import { DeviceError } from "../errors.ts";
+import { isContiguous } from "../layout.ts";
+import type { AnyOp, CudaKernel, MatrixProduct, View } from "../op.ts";
+import { fill } from "../ops/fill.ts";
+import { Storage } from "../storage.ts";
+import type { Backend } from "./backend.ts";
+import { CudaKernels } from "./cuda_kernels.ts";
+import { CudaLauncher } from "./cuda_launcher.ts";
+import { type BlockSource, deviceSegment, ExactBlocks, StagingRing } from "./cuda_memory.ts";
+import { gemmOf, hasProducts, isMultipliable } from "./cuda_product.ts";
+import { type MemoryStats, Pool } from "./pool.ts";
+import { isNothing, kernelType, withReadable } from "./readable.ts";
+import { type HostMemory, reachOf, runReference } from "./reference.ts";
+
+const workspaceBytes = 32 * 1024 * 1024;
+const oldestCapability = 80;
+
+/** What was found and chosen to run on a GPU. */
+export interface CudaDescription {
+  /** The device. */
+  readonly device: CudaDevice;
+  /** The driver's file, and the newest CUDA that it knows. */
+  readonly driver: { readonly path: string; readonly version: number };
+  /** The compiler's file and version. */
+  readonly nvrtc: { readonly path: string; readonly version: string };
+  /** cuBLAS's file and version. */
+  readonly cublas: { readonly path: string; readonly version: number };
+}
+
+/** A GPU as a device. */
+export class CudaBackend implements Backend {
+  readonly name = "cuda";
+  readonly #driver: CudaDriver;
+  readonly #device: CudaDevice;
+  readonly #major: number;
+  readonly #stream: Deno.PointerObject;
+  readonly #blocks: BlockSource;
+  readonly #staging: StagingRing;
+  readonly #launcher: CudaLauncher;
+  readonly #kernels: CudaKernels;
+  readonly #onHost = new Set<string>(); // ops of which was said that they run there
+  #nvrtc: Nvrtc | null = null;
+  #cublas: Cublas | null = null;
+
+  /**
+   * Opens device `ordinal`.
+   *
+   * Throws LoadError without a driver, NativeError when it does not start, DeviceError for a device that is too old.
+   */
+  constructor(ordinal = 0) {
+    const debug = Deno.env.get("DENOTRON_CUDA_DEBUG") === "1";
+    const driver = this.#driver = new CudaDriver();
+    this.#device = driver.device(ordinal);
+    const { name, capability } = this.#device;
+    if (capability < oldestCapability) {
+      throw new DeviceError(
+        `device: ${name} is too old, compute capability ${capability / 10} (${
+          oldestCapability / 10
+        } is needed). Use "cpu".`,
+      );
+    }
+    this.#major = chooseMajor(driver.version);
+    driver.useDevice(ordinal);
+    this.#stream = driver.createStream();
+    const limit = 0.95 * driver.freeMemory;
+    this.#blocks = debug ? new ExactBlocks(driver, limit) : new Pool({
+      allocate: (bytes) => deviceSegment(driver, bytes),
+      release: ({ address }) => driver.free(address),
+    }, limit);
+    this.#staging = new StagingRing(driver, this.#stream);
+    this.#launcher = new CudaLauncher(driver, this.#stream, debug);
+    this.#kernels = new CudaKernels(driver, () => this.#compiler(), this.#device);
+  }
+
+  /** Figures of its memory, in bytes. */
+  get memory(): MemoryStats {
+    return this.#blocks.stats;
+  }
+
+  /** The most memory it may reserve, in bytes; 95 % of what is free by default. Throws RangeError for less than 0. */
+  set memoryLimit(bytes: number) {
+    if (!(bytes >= 0)) throw new RangeError(`memoryLimit: a number of bytes is needed (${bytes}).`);
+    this.#blocks.limit = bytes;
+  }
+
+  /** Start measuring the peak of memory in use anew. */
+  resetPeak(): void {
+    this.#blocks.resetPeak();
+  }
+
+  /** Give cached memory back to the device. Returns the number of bytes. */
+  trim(): number {
+    return this.#blocks.trim();
+  }
+
+  /** What runs the ops. Loads the compiler and cuBLAS. */
+  get description(): CudaDescription {
+    const { path, version } = this.#driver;
+    const compiler = this.#compiler(), cublas = this.#products();
+    return {
+      device: this.#device,
+      driver: { path, version },
+      nvrtc: { path: compiler.path, version: compiler.version },
+      cublas: { path: cublas.path, version: cublas.version },
+    };
+  }
+
+  allocate(bytes: number): Storage {
+    return new Storage(this, this.#blocks.take(bytes));
+  }
+
+  free(storage: Storage): void {
+    this.#blocks.give(storage.block);
+  }
+
+  write(to: Storage, offset: number, from: Uint8Array): void {
+    const ring = this.#staging;
+    for (let start = 0; start < from.length; start += ring.most) {
+      const part = from.subarray(start, start + ring.most);
+      const staging = ring.reserve(part.length);
+      staging.bytes.set(part);
+      const address = to.address + offset + start;
+      this.#driver.copyToDevice(address, staging.address, part.length, this.#stream);
+    }
+  }
+
+  read(from: Storage, offset: number, to: Uint8Array): void {
+    const ring = this.#staging;
+    for (let start = 0; start < to.length; start += ring.most) {
+      const part = to.subarray(start, start + ring.most);
+      const staging = ring.reserve(part.length);
+      const address = from.address + offset + start;
+      this.#driver.copyToHost(staging.address, address, part.length, this.#stream);
+      this.#launcher.synchronize();
+      part.set(staging.bytes);
+    }
+  }
+
+  run(op: AnyOp, inputs: readonly View[], outputs: readonly View[], params: unknown): void {
+    if (isNothing(outputs)) return;
+    const cuda = op.kernel?.cuda;
+    if (!cuda) return this.#runOnHost(op, inputs, outputs, params);
+    if ("calls" in cuda) {
+      for (const call of cuda.calls(inputs, outputs, params)) {
+        this.run(call.op, call.inputs, call.outputs, call.params);
+      }
+    } else if ("product" in cuda) {
+      if (!inputs.every(({ dtype }) => hasProducts(dtype))) {
+        return this.#runOnHost(op, inputs, outputs, params);
+      }
+      const reads = op.kernel!.strided ? isMultipliable : isContiguous;
+      withReadable(this, inputs, reads, (readable) => {
+        this.#multiply(cuda.product(readable, outputs, params));
+      });
+    } else {
+      this.#runKernel(op, cuda, inputs, outputs, params);
+    }
+  }
+
+  synchronize(): Promise<void> {
+    return this.#launcher.settle();
+  }
+
+  #compiler(): Nvrtc {
+    return this.#nvrtc ??= new Nvrtc(findCudaLibrary("nvrtc", this.#major));
+  }
+
+  #products(): Cublas {
+    if (this.#cublas) return this.#cublas;
+    const [path, ltPath] = (["cublas", "cublasLt"] as const)
+      .map((name) => findCudaLibrary(name, this.#major));
+    this.#cublas = new Cublas(path, ltPath, this.#stream);
+    this.#cublas.useWorkspace(this.#driver.allocate(workspaceBytes), workspaceBytes);
+    return this.#cublas;
+  }
+
+  #runKernel(
+    op: AnyOp,
+    cuda: CudaKernel<unknown>,
+    inputs: readonly View[],
+    outputs: readonly View[],
+    params: unknown,
+  ): void {
+    const kernel = op.kernel!, dtype = kernelType(kernel, inputs, outputs);
+    if (!this.#kernels.has(kernel, cuda, dtype)) {
+      return this.#runOnHost(op, inputs, outputs, params);
+    }
+    const { strided = false } = kernel;
+    const reads = typeof strided === "function" ? strided : strided ? () => true : isContiguous;
+    withReadable(this, inputs, reads, (readable) => {
+      const bytes = cuda.scratch?.(readable, outputs, params) ?? 0;
+      const scratch = bytes > 0 ? this.#blocks.take(bytes) : null;
+      const at = scratch ? scratch.segment.address + scratch.offset : 0;
+      try {
+        kernel.arguments(this.#launcher.arguments, readable, outputs, params);
+        for (const launch of cuda.launches(readable, outputs, params)) {
+          const { entry = kernel.entry, shared = 0 } = launch;
+          const found = this.#kernels.find(kernel, cuda, dtype, entry, shared);
+          this.#launcher.launch(op.name, found, launch, at);
+        }
+      } finally {
+        if (scratch) this.#blocks.give(scratch);
+      }
+    });
+  }
+
+  #multiply(product: MatrixProduct): void {
+    const { a, c, accumulate } = product;
+    if (a.shape.at(-1) !== 0) return this.#products().multiply(gemmOf(product));
+    if (!accumulate) this.run(fill, [c], [c], { value: 0 }); // a product of nothing
+  }
+
+  /** Runs the definition of an op on copies in the host's memory. */
+  #runOnHost(op: AnyOp, inputs: readonly View[], outputs: readonly View[], params: unknown): void {
+    const types = inputs.map(({ dtype }) => dtype).join(", ");
+    if (!types.includes("f64") && !this.#onHost.has(op.name)) {
+      this.#onHost.add(op.name);
+      console.error(
+        `denotron: ${op.name} of ${types} has no CUDA kernel and runs on the CPU, which is slow.`,
+      );
+    }
+    runReference(op, inputs, outputs, params, this.#copies());
+  }
+
+  /** Copies of views for a reference to work on, written back when it has changed them. */
+  #copies(): HostMemory {
+    const copies = new Map<View, ArrayBuffer>();
+    return {
+      open: (view) => {
+        let buffer = copies.get(view);
+        if (!buffer) {
+          copies.set(view, buffer = new ArrayBuffer(reachOf(view) * bytesOf(view.dtype)));
+          this.read(view.storage, view.offset * bytesOf(view.dtype), new Uint8Array(buffer));
+        }
+        return { buffer, start: 0 };
+      },
+      close: (view) => {
+        const bytes = new Uint8Array(copies.get(view)!);
+        this.write(view.storage, view.offset * bytesOf(view.dtype), bytes);
+      },
+    };
+  }
+}

@@ -1,0 +1,205 @@
+// libcuda: one device, streams that run at once or when somebody waits, modules made by the simulated NVRTC.
+#include "runtime.h"
+#include <cstdio>
+#include <cstdlib>
+#include <deque>
+#include <dlfcn.h>
+#include <memory>
+#include <set>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <vector>
+
+struct Stream {
+  std::deque<std::function<int()>> work;
+};
+struct Event {
+  bool done = true;
+  Stream *stream = nullptr;
+};
+
+static Stream default_stream;
+static std::set<Stream *> streams;
+// After a kernel has failed every call fails, as on a device.
+static int sticky = OK;
+
+int planted_failure(const char *function) {
+  const std::string given = setting("CUDASIM_FAIL"), prefix = std::string(function) + "=";
+  return given.compare(0, prefix.size(), prefix) == 0 ? atoi(given.c_str() + prefix.size()) : OK;
+}
+
+// --- Streams and events ---
+
+static int run_one(Stream *stream) {
+  const std::function<int()> work = std::move(stream->work.front());
+  stream->work.pop_front();
+  const int status = sticky == OK ? work() : sticky;
+  if (status != OK && sticky == OK) sticky = status;
+  return status;
+}
+
+static int finish(Stream *stream) {
+  while (!stream->work.empty()) run_one(stream);
+  return sticky;
+}
+
+void finish_streams() {
+  finish(&default_stream);
+  for (Stream *stream : streams) finish(stream);
+}
+
+int enqueue(Stream *stream, std::function<int()> work) {
+  if (sticky != OK) return sticky;
+  if (!stream) stream = &default_stream;
+  stream->work.push_back(std::move(work));
+  if (setting("CUDASIM_DELAY") == "1") return OK;
+  while (!stream->work.empty()) run_one(stream);
+  return OK; // what failed is told when somebody waits
+}
+
+EXPORT int cuStreamCreate(Stream **stream, unsigned) {
+  streams.insert(*stream = new Stream);
+  return OK;
+}
+EXPORT int cuStreamSynchronize(Stream *stream) {
+  if (const int status = planted_failure("cuStreamSynchronize")) return status;
+  return finish(stream ? stream : &default_stream);
+}
+EXPORT int cuStreamQuery(Stream *stream) {
+  if (!stream) stream = &default_stream;
+  if (!stream->work.empty()) run_one(stream);
+  return sticky != OK ? sticky : stream->work.empty() ? OK : NOT_READY;
+}
+EXPORT int cuEventCreate(Event **event, unsigned) {
+  *event = new Event;
+  return OK;
+}
+EXPORT int cuEventRecord(Event *event, Stream *stream) {
+  event->done = false, event->stream = stream ? stream : &default_stream;
+  return enqueue(stream, [=] { return event->done = true, OK; });
+}
+EXPORT int cuEventSynchronize(Event *event) {
+  while (!event->done && !event->stream->work.empty()) run_one(event->stream);
+  return sticky;
+}
+
+// --- The device ---
+
+EXPORT int cuInit(unsigned) { return planted_failure("cuInit"); }
+EXPORT int cuDriverGetVersion(int *version) {
+  const std::string given = setting("CUDASIM_DRIVER");
+  *version = given.empty() ? 13000 : atoi(given.c_str());
+  return OK;
+}
+EXPORT int cuDeviceGetCount(int *count) { return *count = 1, OK; }
+EXPORT int cuDeviceGet(int *device, int ordinal) { return *device = ordinal, ordinal == 0 ? OK : INVALID_DEVICE; }
+EXPORT int cuDeviceGetName(char *name, int size, int) { return snprintf(name, (size_t)size, "simulated GPU"), OK; }
+EXPORT int cuDeviceGetAttribute(int *value, int attribute, int) {
+  switch (attribute) {
+    case 10: *value = 32; break;          // threads of a warp
+    case 16: *value = 4; break;           // multiprocessors
+    case 75: *value = 9; break;           // compute capability
+    case 97: *value = 227 * 1024; break;  // shared memory that a block may ask for
+    default: *value = 0;
+  }
+  return OK;
+}
+EXPORT int cuDevicePrimaryCtxRetain(void **context, int) { return *context = &default_stream, OK; }
+EXPORT int cuCtxSetCurrent(void *) { return OK; }
+
+struct StatusText {
+  int status;
+  const char *name, *text;
+};
+static const StatusText texts[] = {
+    {INVALID_VALUE, "CUDA_ERROR_INVALID_VALUE", "invalid argument"},
+    {OUT_OF_MEMORY, "CUDA_ERROR_OUT_OF_MEMORY", "out of memory"},
+    {NO_DEVICE, "CUDA_ERROR_NO_DEVICE", "no CUDA-capable device is detected"},
+    {INVALID_DEVICE, "CUDA_ERROR_INVALID_DEVICE", "invalid device ordinal"},
+    {INVALID_IMAGE, "CUDA_ERROR_INVALID_IMAGE", "device kernel image is invalid"},
+    {222, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION", "the provided PTX was compiled with an unsupported toolchain."},
+    {NOT_FOUND, "CUDA_ERROR_NOT_FOUND", "named symbol not found"},
+    {NOT_READY, "CUDA_ERROR_NOT_READY", "device not ready"},
+    {ILLEGAL_ADDRESS, "CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered"},
+    {OUT_OF_RESOURCES, "CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES", "too many resources requested for launch"},
+    {MISALIGNED, "CUDA_ERROR_MISALIGNED_ADDRESS", "misaligned address"},
+    {LAUNCH_FAILED, "CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"},
+    {803, "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH", "system has unsupported display driver / cuda driver combination"},
+};
+static const StatusText *text_of(int status) {
+  for (const StatusText &text : texts)
+    if (text.status == status) return &text;
+  return nullptr;
+}
+EXPORT int cuGetErrorName(int status, const char **name) {
+  const StatusText *text = text_of(status);
+  return *name = text ? text->name : nullptr, text ? OK : INVALID_VALUE;
+}
+// The simulator knows more of what a kernel did than a device does, and says it here.
+EXPORT int cuGetErrorString(int status, const char **string) {
+  const bool kernel = status == ILLEGAL_ADDRESS || status == MISALIGNED || status == LAUNCH_FAILED;
+  const StatusText *text = text_of(status);
+  *string = kernel && !failure_text().empty() ? failure_text().c_str() : text ? text->text : nullptr;
+  return OK;
+}
+// Forgets that a kernel failed. There is no such call on a device.
+EXPORT void cudasimReset() {
+  for (Stream *stream : streams) stream->work.clear();
+  sticky = OK;
+  set_failure("");
+}
+
+// --- Modules and launches ---
+
+static const char image_mark[8] = {'C', 'U', 'D', 'A', 'S', 'I', 'M', '\n'};
+
+// An image is a shared library behind a mark and its size.
+EXPORT int cuModuleLoadData(void **module, const char *image) {
+  if (memcmp(image, image_mark, sizeof image_mark)) return INVALID_IMAGE;
+  uint64_t bytes;
+  memcpy(&bytes, image + 8, 8);
+  const int file = memfd_create("kernel", 0);
+  if (file < 0 || write(file, image + 16, bytes) != (ssize_t)bytes) return OUT_OF_MEMORY;
+  *module = dlopen(("/proc/self/fd/" + std::to_string(file)).c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (!*module) set_failure(dlerror());
+  return *module ? OK : INVALID_IMAGE;
+}
+
+EXPORT int cuModuleGetFunction(Kernel **function, void *module, const char *name) {
+  const std::string kernel = name;
+  const auto run = (void (*)(void **))dlsym(module, ("sim_run_" + kernel).c_str());
+  const auto sizes = (int (*)(unsigned *))dlsym(module, ("sim_sizes_" + kernel).c_str());
+  if (!run || !sizes) return NOT_FOUND;
+  *function = new Kernel{kernel, run, 0, {}, 48 * 1024};
+  (*function)->parameter_count = sizes((*function)->sizes);
+  return OK;
+}
+
+EXPORT int cuFuncSetAttribute(Kernel *kernel, int attribute, int value) {
+  if (attribute != 8 || value > 227 * 1024) return INVALID_VALUE;
+  kernel->shared_limit = value;
+  return OK;
+}
+EXPORT int cuFuncGetAttribute(int *value, int, const Kernel *) { return *value = 0, OK; }
+
+EXPORT int cuLaunchKernel(Kernel *kernel, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
+                          unsigned block_y, unsigned block_z, unsigned shared_bytes, Stream *stream, void **parameters,
+                          void **) {
+  if (const int status = planted_failure("cuLaunchKernel")) return status;
+  const uint64_t threads = (uint64_t)block_x * block_y * block_z;
+  if (!grid_x || !grid_y || !grid_z || grid_y > 65535 || grid_z > 65535 || !threads || threads > 1024) {
+    set_failure(kernel->name + ": a launch of " + std::to_string(grid_x) + " x " + std::to_string(grid_y) + " x " +
+                std::to_string(grid_z) + " blocks of " + std::to_string(threads) + " threads is not possible");
+    return INVALID_VALUE;
+  }
+  if (shared_bytes > (unsigned)kernel->shared_limit) return INVALID_VALUE;
+  // The parameters are copied now, as CUDA does.
+  const auto values = std::make_shared<std::vector<std::vector<char>>>();
+  for (int i = 0; i < kernel->parameter_count; i++)
+    values->emplace_back((char *)parameters[i], (char *)parameters[i] + kernel->sizes[i]);
+  return enqueue(stream, [=] {
+    std::vector<void *> addresses;
+    for (std::vector<char> &value : *values) addresses.push_back(value.data());
+    return run_kernel(*kernel, {grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, shared_bytes, addresses.data());
+  });
+}
