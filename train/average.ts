@@ -9,6 +9,20 @@ import { ema, type Tensor } from "../tensor/mod.ts";
 /**
  * The exponential moving average of what is trained (Polyak and Juditsky, 1992): average ← decay · average + (1 − decay) ·
  * weights after each step, beginning with the weights themselves.
+ *
+ * @example
+ * ```ts
+ * import { ParameterArena } from "@denotron/denotron/nn";
+ * import { WeightAverage } from "@denotron/denotron/train";
+ * import assert from "node:assert/strict";
+ *
+ * using arena = new ParameterArena([{ name: "weight", shape: [1] }]);
+ * using average = new WeightAverage([arena], 0.75);
+ * arena.master.fill(4);
+ * average.update();
+ * average.apply();
+ * assert.equal(arena.master.data()[0], 1); // 0.75 · 0 + 0.25 · 4
+ * ```
  */
 export class WeightAverage implements Disposable {
   readonly #averages: ReadonlyMap<ParameterArena, Tensor>;

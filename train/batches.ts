@@ -17,6 +17,23 @@ export interface BatchPart<B> {
 /**
  * One source after the other, as for the two distributions of continued pretraining, or the blends of fine-tuning. The last
  * one goes on until it ends. Throws RangeError when another one ends before its steps are made.
+ *
+ * @example
+ * ```ts
+ * import { type BatchSource, batchesInTurn } from "@denotron/denotron/train";
+ * import assert from "node:assert/strict";
+ *
+ * const repeat = (word: string): BatchSource<string> => ({
+ *   next: (step) => Promise.resolve([word + step]),
+ *   state: () => null,
+ *   restore: () => {},
+ * });
+ * const both = batchesInTurn([
+ *   { steps: 2, batches: repeat("web") },
+ *   { steps: 9, batches: repeat("exam") },
+ * ]);
+ * assert.deepEqual([await both.next(2), await both.next(3)], [["web2"], ["exam1"]]);
+ * ```
  */
 export function batchesInTurn<B>(parts: readonly BatchPart<B>[]): BatchSource<B> {
   return {
@@ -38,6 +55,21 @@ export function batchesInTurn<B>(parts: readonly BatchPart<B>[]): BatchSource<B>
 /**
  * As many micro-batches for each step as `microBatches` says, taken from a source of any number at a time. What is left over
  * at the end makes one last step.
+ *
+ * @example
+ * ```ts
+ * import { batchRamp, type BatchSource, rampedBatches } from "@denotron/denotron/train";
+ * import assert from "node:assert/strict";
+ *
+ * const source: BatchSource<string> = {
+ *   next: (draw) => Promise.resolve([`b${draw}`]),
+ *   state: () => null,
+ *   restore: () => {},
+ * };
+ * const phases = [{ microBatches: 1, tokens: 4 }, { microBatches: 2, tokens: 100 }];
+ * const grown = rampedBatches(source, batchRamp(phases, 4));
+ * assert.deepEqual([await grown.next(1), await grown.next(2)], [["b1"], ["b2", "b3"]]);
+ * ```
  */
 export function rampedBatches<B>(source: BatchSource<B>, microBatches: Schedule): BatchSource<B> {
   let draws = 0;

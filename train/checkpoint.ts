@@ -60,7 +60,23 @@ export interface SavedState {
   readonly facts: Json;
 }
 
-/** The checkpoints of a run: folders `step-000123`, each with `state.safetensors` and `state.json`. */
+/**
+ * The checkpoints of a run: folders `step-000123`, each with `state.safetensors` and `state.json`.
+ *
+ * @example
+ * ```ts
+ * import { Tensor } from "@denotron/denotron/tensor";
+ * import { Checkpoints } from "@denotron/denotron/train";
+ * import assert from "node:assert/strict";
+ *
+ * using weight = Tensor.from([1, 2]), copy = Tensor.zeros([2]);
+ * const checkpoints = new Checkpoints(Deno.makeTempDirSync(), console.warn);
+ * checkpoints.save(7, new Map([["weight", weight]]), { note: "seven" });
+ * const newest = checkpoints.newest()!;
+ * checkpoints.load(newest, new Map([["weight", copy]]));
+ * assert.deepEqual([newest.step, newest.facts, [...copy.data()]], [7, { note: "seven" }, [1, 2]]);
+ * ```
+ */
 export class Checkpoints {
   /** Those in `folder`, which need not exist; `warn` is told of broken ones. */
   constructor(

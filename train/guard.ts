@@ -9,7 +9,8 @@ import type { Json } from "./stage.ts";
 export interface GuardOptions {
   /**
    * A loss is a spike when it is so many deviations above the median of recent ones, where a deviation is the median
-   * distance from that median, and 1 % of it besides; 10 by default, Infinity to let all finite losses pass.
+   * distance from that median, and 5 % of it (of 1 where it is less) besides. 10 by default; Infinity lets all finite
+   * losses pass, as is right for losses that are near zero by nature.
    */
   readonly spikeFactor?: number;
   /** How many recent losses are looked at; spikes are found once half of them are there. 32 by default. */
@@ -70,8 +71,8 @@ export class StepGuard {
     if (2 * this.#recent.length < this.#options.window) return null;
     const middle = median(this.#recent);
     const deviation = median(this.#recent.map((other) => Math.abs(other - middle)));
-    const limit = middle +
-      this.#options.spikeFactor * (deviation + 0.01 * Math.abs(middle));
+    const slack = 0.05 * Math.max(1, Math.abs(middle)); // else steady losses make spikes of harmless ones
+    const limit = middle + this.#options.spikeFactor * (deviation + slack);
     if (loss <= limit) return null;
     return `the loss is ${loss.toPrecision(4)}, far above its median ${middle.toPrecision(4)} (${
       limit.toPrecision(4)

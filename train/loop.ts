@@ -18,6 +18,36 @@ import { accumulate } from "./step.ts";
  *
  * Throws DivergedError when too many steps in a row had to be left out, SaveError when the disk refuses a checkpoint, and
  * ResumeError when the folder's checkpoints are not this run's.
+ *
+ * @example
+ * ```ts
+ * import { Linear, parameter, ParameterArena, uniform } from "@denotron/denotron/nn";
+ * import { Tensor } from "@denotron/denotron/tensor";
+ * import { constantSchedule, type RunSink, type Stage, train } from "@denotron/denotron/train";
+ * import assert from "node:assert/strict";
+ *
+ * using model = new Linear(parameter([1, 1], uniform(1)));
+ * ParameterArena.adopt(model);
+ * const twice: Stage<number> = {
+ *   name: "twice",
+ *   model,
+ *   batches: { next: (step) => Promise.resolve([step % 3]), state: () => null, restore: () => {} },
+ *   weight: () => 1,
+ *   loss: (x, total) => {
+ *     const error = model.forward(Tensor.from([x], [1, 1])).sub(2 * x);
+ *     return { loss: error.mul(error).sum().div(total) };
+ *   },
+ * };
+ * const run: RunSink = {
+ *   folder: null,
+ *   interrupted: false,
+ *   metrics: () => {},
+ *   sample: () => {},
+ *   warn: console.warn,
+ * };
+ * await train(twice, { steps: 200, lr: constantSchedule({ peak: 0.1 }), optimizer: { weightDecay: 0 } }, run);
+ * assert.ok(Math.abs(model.weight.detach().data()[0] - 2) < 0.05);
+ * ```
  */
 export async function train<B>(
   stage: Stage<B>,

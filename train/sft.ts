@@ -32,6 +32,28 @@ export function sftStage(options: TokenStageOptions): Stage<TokenBatch> {
 /**
  * Fine-tuning in several blends, each with a learning rate of its own, as LN-Nano's three (2505.00949, section 4): only
  * reasoning; with plain answers among it; then a small one of chat, instructions and tools.
+ *
+ * @example
+ * ```ts
+ * import {
+ *   constantSchedule,
+ *   cosineSchedule,
+ *   packedBatches,
+ *   rowsOf,
+ *   sftBlends,
+ *   streamRows,
+ * } from "@denotron/denotron/train";
+ * import assert from "node:assert/strict";
+ *
+ * const answer = { ids: Int32Array.of(5, 6), trained: Uint8Array.of(0, 1) };
+ * const batches = () =>
+ *   packedBatches({ source: streamRows(rowsOf([answer], "answers")), context: 4, tokensPerBatch: 4 });
+ * const plan = sftBlends([
+ *   { steps: 100, batches: batches(), schedule: cosineSchedule({ peak: 1e-4, steps: 100 }) },
+ *   { steps: 20, batches: batches(), schedule: constantSchedule({ peak: 1e-5 }), resetOptimizer: true },
+ * ]);
+ * assert.deepEqual([plan.steps, plan.resetOptimizerAt, plan.lr(101)], [120, [101], 1e-5]);
+ * ```
  */
 export function sftBlends(blends: readonly SftBlend[]): SftPlan {
   const firstSteps: number[] = [];

@@ -27,6 +27,15 @@ Deno.test("a spike is found against the median of recent losses, once there are 
   for (const loss of [1, 1, 1, 1e6]) assert.equal(lenient.check(loss, 1), null);
 });
 
+Deno.test("losses near zero, and losses that hardly change, have no spikes among them", () => {
+  for (const [usual, higher] of [[0.001, 0.3], [2, 2.9]]) {
+    const guard = new StepGuard({ window: 8 });
+    for (let step = 0; step < 50; step++) {
+      assert.equal(guard.check(step % 9 === 0 ? higher : usual, 1), null);
+    }
+  }
+});
+
 Deno.test("a loss that stays high is the normal one after half a window", () => {
   const guard = new StepGuard({ window: 8 });
   for (let step = 0; step < 8; step++) guard.check(noisy(step), 1);
