@@ -131,3 +131,15 @@ export function linearLayers(module: Module): Map<string, Linear> {
   );
   return new Map(found);
 }
+
+/** What `body` returns while the adapters of a module add nothing: the model as it was before they were trained. */
+export function withoutLora<T>(module: Module, body: () => T): T {
+  const adapters = [...module.modules().values()].filter((part) => part instanceof LowRank);
+  const before = adapters.map(({ suspended }) => suspended);
+  for (const adapter of adapters) adapter.suspended = true;
+  try {
+    return body();
+  } finally {
+    adapters.forEach((adapter, i) => adapter.suspended = before[i]);
+  }
+}

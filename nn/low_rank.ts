@@ -12,6 +12,8 @@ import { Module } from "./module.ts";
  */
 export class LowRank extends Module {
   #original: Tensor | null = null;
+  /** Whether it is left out of what the layer computes for the time being. */
+  suspended = false;
 
   /** An adapter that owns its factors; their product is multiplied by `scale`. */
   constructor(
@@ -23,9 +25,9 @@ export class LowRank extends Module {
     super();
   }
 
-  /** Whether it adds to what the layer computes: it does unless it is merged into the weight. */
+  /** Whether it adds to what the layer computes: it does unless it is suspended, or merged into the weight. */
   get active(): boolean {
-    return this.#original === null;
+    return this.#original === null && !this.suspended;
   }
 
   /** x: [..., in] → [..., out]. */

@@ -23,7 +23,7 @@ export { Head } from "./head.ts";
 export * from "./init.ts";
 export * from "./kv_cache.ts";
 export * from "./linear.ts";
-export { addLora, Lora, type LoraOptions, type LoraShape } from "./lora.ts";
+export { addLora, Lora, type LoraOptions, type LoraShape, withoutLora } from "./lora.ts";
 export * from "./lora_checkpoint.ts";
 export * from "./loss.ts";
 export * from "./low_rank.ts";

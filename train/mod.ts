@@ -48,3 +48,4 @@ export {
   engineCompletions,
 } from "./generator.ts";
 export * from "./rewards/mod.ts";
+export * from "./grpo/mod.ts";

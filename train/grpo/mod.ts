@@ -21,3 +21,20 @@ export {
   type PolicyLossOptions,
   type RatioKind,
 } from "./options.ts";
+export { mismatchFigures, rolloutFigures } from "./figures.ts";
+export {
+  type CompletionLogProbOptions,
+  completionLogProbs,
+  type PromptedIds,
+} from "./log_probs.ts";
+export {
+  type JudgedGroup,
+  PolicyBatches,
+  type Reference,
+  type RolloutBatch,
+  type RolloutOptions,
+} from "./policy_batches.ts";
+export { adapterReference, frozenReference } from "./reference.ts";
+export type { SampledCompletion, SampledGroup } from "./rollout.ts";
+export { grpoStage, type GrpoStageOptions } from "./stage.ts";
+export { completionsTable } from "./table.ts";
