@@ -24,18 +24,25 @@ export interface RowEncoderOptions {
   readonly template?: ChatTemplate;
   /** Keep the thinking of what is trained from templates that strip it (default true). */
   readonly keepThinking?: boolean;
+  /**
+   * Train on every target of a conversation, or on the last one only (default all): some templates write earlier turns
+   * in another way than the model is to write them.
+   */
+  readonly targets?: "all" | "last";
 }
 
 /** Makes the whole sequence of a row, however long. Throws RowError where nothing of it is trained. */
 export function rowEncoder(
-  { tokenizer, template = ChatTemplate.for(tokenizer), keepThinking = true }: RowEncoderOptions,
+  options: RowEncoderOptions,
 ): (row: Row) => TokenSequence {
+  const { tokenizer, template = ChatTemplate.for(tokenizer) } = options;
+  const { keepThinking = true, targets = "all" } = options;
   const frame = framer(tokenizer);
   const encode = (row: Row): TokenSequence => {
     if (isChat(row)) {
       const { ids, mask } = template.encodeTargets(tokenizer, row.messages, {
         keepThinking,
-        ...(row.targets === undefined ? {} : { targets: row.targets }),
+        targets: targets === "last" ? row.targets?.slice(-1) ?? targets : row.targets ?? targets,
         ...(row.tools === undefined ? {} : { tools: row.tools }),
       });
       return { ids: Int32Array.from(ids), trained: mask };

@@ -5,13 +5,14 @@ import {
   openRows,
   packedBatches,
   type Row,
+  RowError,
   rowsOf,
   streamRows,
   type TokenizeOptions,
   tokenizeRows,
   type TokenSequence,
 } from "../../../train/data/mod.ts";
-import { sharedPath, sharedTest, sharedText } from "../../text/shared.ts";
+import { sharedJson, sharedPath, sharedTest, sharedText } from "../../text/shared.ts";
 import { readAll, smallTokenizer, take } from "./support.ts";
 
 /** It puts a beginning of sequence before a text that stands alone. */
@@ -121,6 +122,11 @@ Deno.test("only the targets of a conversation are trained", async () => {
   ) {
     assert.equal(trainedText((await sequencesOf({ messages, targets }))[0]), trained);
   }
+  for (const row of [{ messages }, { messages, targets: [1, 3] }]) {
+    assert.equal(trainedText((await sequencesOf(row, { targets: "last" }))[0]), "d</s>");
+  }
+  const [earlier] = await sequencesOf({ messages, targets: [1] }, { targets: "last" });
+  assert.equal(trainedText(earlier), "b</s>");
 });
 
 Deno.test("a row without a token to learn is refused by its place", async () => {
@@ -240,3 +246,50 @@ sharedTest("stories become full batches of stories260K's tokens", stories, async
   }
   assert.ok(batches.rows.fill > 0.98, `${batches.rows.fill}`);
 });
+
+const recorded = "serving/hf-jinja-tests/chat_templates_e2e.json";
+
+/** What is trained of a dialogue by a template; null where the row is refused. */
+async function trainedBy(template: string, targets: "all" | "last"): Promise<string | null> {
+  const messages = [
+    { role: "user", content: "what is two?" },
+    { role: "assistant", content: "<think>\none and one\n</think>\n\nthe answer" },
+    { role: "user", content: "what is four?" },
+    { role: "assistant", content: "two and two" },
+  ];
+  const rows = tokenizeRows(rowsOf([{ messages }], "rows"), {
+    tokenizer: beginning,
+    template: new ChatTemplate(template, { bosToken: "<s>", eosToken: "</s>" }),
+    ...{ context: 10_000, targets },
+  });
+  try {
+    const [sequence] = await rows.read(0);
+    assert.ok(!whole(sequence).includes("<s><s>"));
+    return trainedText(sequence);
+  } catch (error) {
+    assert.ok(error instanceof RowError, `${error}`);
+    return null;
+  }
+}
+
+sharedTest(
+  "recorded templates train what the assistant says, or refuse the row",
+  [recorded],
+  async () => {
+    const cases = sharedJson<{ readonly name: string; readonly template: string }[]>(recorded);
+    const counts = { all: 0, last: 0 };
+    for (const { name, template } of cases) {
+      for (const targets of ["all", "last"] as const) {
+        const text = await trainedBy(template, targets);
+        if (text === null) continue;
+        counts[targets]++;
+        assert.ok(text.includes("two and two") && !text.includes("what is"), `${name}: ${text}`);
+        assert.equal(text.includes("one and one\n</think>\n\nthe answer"), targets === "all", name);
+      }
+    }
+    assert.ok(
+      counts.all >= 35 && counts.last >= 44,
+      `${counts.all}, ${counts.last} of ${cases.length}`,
+    );
+  },
+);
