@@ -56,6 +56,18 @@ Deno.test("a template without generation blocks marks every assistant turn and i
   assert.deepEqual(targets(chatMl, twoTurns, { targets: "last" }), ["yes<|im_end|>"]);
 });
 
+Deno.test("turns can be chosen by their indices, with generation blocks and without", () => {
+  const blocks = "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}" +
+    "{{ m.content }}<|im_end|>{% endgeneration %}{% else %}{{ m.content }}{% endif %}{% endfor %}";
+  for (const template of [chatMl, blocks]) {
+    const chosen = (indices: number[]) => targets(template, twoTurns, { targets: indices });
+    assert.deepEqual(chosen([2]), ["vier, é<|im_end|>"]);
+    assert.deepEqual(chosen([4]), ["yes<|im_end|>"]);
+    assert.deepEqual(chosen([2, 4]), ["vier, é<|im_end|>", "yes<|im_end|>"]);
+    assert.throws(() => chosen([1]), EmptyMaskError);
+  }
+});
+
 Deno.test("generation blocks mark the same tokens as rendering beginnings does", () => {
   for (const [left, right] of [["", ""], ["-", ""], ["", "-"], ["-", "-"]]) {
     const blocks = "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' }}\n" +

@@ -32,9 +32,7 @@ export interface RowEncoderOptions {
 }
 
 /** Makes the whole sequence of a row, however long. Throws RowError where nothing of it is trained. */
-export function rowEncoder(
-  options: RowEncoderOptions,
-): (row: Row) => TokenSequence {
+export function rowEncoder(options: RowEncoderOptions): (row: Row) => TokenSequence {
   const { tokenizer, template = ChatTemplate.for(tokenizer) } = options;
   const { keepThinking = true, targets = "all" } = options;
   const frame = framer(tokenizer);
