@@ -54,7 +54,7 @@ export interface MeasureOptions {
   readonly dtype?: "f32" | "bf16";
   /** Copies of a part in the model that is timed; 10 by default, as published. */
   readonly copies?: number;
-  /** Times that everything is measured, one after the other; the middle figure counts. 9 by default. */
+  /** Times that everything is measured, one after the other; the middle figure counts. 7 by default. */
   readonly rounds?: number;
 }
 

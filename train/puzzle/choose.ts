@@ -1,0 +1,78 @@
+/**
+ * The search and what it is compared with, on one space.
+ *
+ * @module
+ */
+import { RandomKey } from "../../tensor/mod.ts";
+import {
+  greedyArchitecture,
+  parameterMaximisingArchitecture,
+  randomArchitectures,
+  removalArchitecture,
+} from "./baselines.ts";
+import { type Constraint, resolveConstraints, rowsOf } from "./constraints.ts";
+import { describe, openSolver, search, type SearchOptions, type Solution } from "./mip.ts";
+import type { SearchSpace } from "./space.ts";
+
+/** A simpler way to choose, and what it chose. */
+export type BaselineName = "greedy" | "random" | "parameter-maximising" | "removal-only";
+
+/** What was chosen. */
+export interface Chosen {
+  /** Constraints in plain numbers. */
+  readonly constraints: readonly Constraint[];
+  /** What the search found, the best first. */
+  readonly solutions: readonly Solution[];
+  /** What each baseline would take at the best solution's batch size; several for random. Empty where one finds nothing. */
+  readonly baselines: Readonly<Record<BaselineName, readonly Solution[]>>;
+}
+
+/** How to choose. */
+export interface ChooseOptions extends SearchOptions {
+  /** Architectures drawn at random; 20 by default. */
+  readonly draws?: number;
+  /** Decides them; 0 by default. */
+  readonly seed?: number;
+}
+
+/** Searches, and asks the baselines under the same limits. Throws InfeasibleError or ConstraintError. */
+export async function chooseArchitectures(
+  space: SearchSpace,
+  { draws = 20, seed = 0, ...options }: ChooseOptions,
+): Promise<Chosen> {
+  const solver = options.solver ?? await openSolver();
+  const solutions = await search(space, { ...options, solver });
+  const constraints = resolveConstraints(space, options.constraints ?? []), [{ batch }] = solutions;
+  const problem = { space, rows: rowsOf(space, constraints, batch) };
+  const described = (architecture: readonly number[] | null): Solution[] =>
+    architecture ? [describe(space, constraints, architecture, batch)] : [];
+  const key = new RandomKey(seed).derive("random architectures");
+  return {
+    constraints,
+    solutions,
+    baselines: {
+      greedy: described(greedyArchitecture(problem)),
+      random: randomArchitectures(problem, draws, key).flatMap(described),
+      "parameter-maximising": described(parameterMaximisingArchitecture(problem, solver)),
+      "removal-only": described(removalArchitecture(problem, solver)),
+    },
+  };
+}
+
+/** Spearman's rank correlation of two lists; ties share their mean rank. NaN where all of one are equal. */
+export function rankCorrelation(a: readonly number[], b: readonly number[]): number {
+  const [x, y] = [ranks(a), ranks(b)], middle = (a.length - 1) / 2;
+  const sum = (value: (i: number) => number): number =>
+    x.reduce((total, _, i) => total + value(i), 0);
+  const covariance = sum((i) => (x[i] - middle) * (y[i] - middle));
+  return covariance /
+    Math.sqrt(sum((i) => (x[i] - middle) ** 2) * sum((i) => (y[i] - middle) ** 2));
+}
+
+function ranks(values: readonly number[]): number[] {
+  return values.map((value) => {
+    const less = values.filter((other) => other < value).length;
+    const equal = values.filter((other) => other === value).length;
+    return less + (equal - 1) / 2;
+  });
+}
