@@ -16,6 +16,7 @@ export { argmax, max, min } from "./extremum.ts";
 export { fill } from "./fill.ts";
 export { globalNorm } from "./global_norm.ts";
 export { layerNorm } from "./layer_norm.ts";
+export { linearInt8, quantizeRows } from "./int8.ts";
 export { linear } from "./linear.ts";
 export { matmul, matmulWide } from "./matmul.ts";
 export { sample } from "./sample.ts";
