@@ -35,6 +35,15 @@ export {
   type RolloutOptions,
 } from "./policy_batches.ts";
 export { adapterReference, frozenReference } from "./reference.ts";
-export type { SampledCompletion, SampledGroup } from "./rollout.ts";
+export type { SampledCompletion, SampledGroup, SamplingOptions } from "./rollout.ts";
 export { grpoStage, type GrpoStageOptions } from "./stage.ts";
 export { completionsTable } from "./table.ts";
+export {
+  allocate,
+  type CurriculumOptions,
+  GaussianCurriculum,
+  gaussianShares,
+  type Rated,
+  withoutEasy,
+} from "./curriculum.ts";
+export { measurePassRates, type PassRateOptions } from "./pass_rate.ts";

@@ -1,5 +1,5 @@
 /** A tiny model that learns to write letters, with everything that reinforcement learning needs. */
-import { Engine } from "../../../engine/mod.ts";
+import type { Engine } from "../../../engine/mod.ts";
 import { Decoder, type DecoderSpec } from "../../../nn/mod.ts";
 import { type Tokenizer, trainBpe } from "../../../text/mod.ts";
 import {
