@@ -1,5 +1,6 @@
 /**
- * Trains in a folder, going on from what is there, and prints each step's loss and the hash of the weights in the end.
+ * Trains in a folder, going on from what is there. Prints each step's loss, then waits for a byte; in the end it prints the
+ * hash of the weights.
  * Usage: killed_run.ts <folder>
  *
  * @module
@@ -10,7 +11,9 @@ import { MemoryRun, randomBatch, randomBatches, tinyDecoder, weightsOf } from ".
 
 class PrintedRun extends MemoryRun {
   override metrics(step: number, values: Readonly<Record<string, number>>): void {
-    if ("loss" in values) console.log(`${step} ${values.loss} ${values.grad_norm}`);
+    if (!("loss" in values)) return;
+    console.log(`${step} ${values.loss} ${values.grad_norm}`);
+    Deno.stdin.readSync(new Uint8Array(1)); // until the other process lets it go on
   }
 }
 

@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { addLora, type Decoder } from "../../nn/mod.ts";
+import { addLora, Decoder } from "../../nn/mod.ts";
 import { device, Tensor } from "../../tensor/mod.ts";
 import {
   constantSchedule,
@@ -22,6 +22,7 @@ import {
   numberedBatches,
   randomBatch,
   randomBatches,
+  tiny,
   tinyDecoder,
   weightsOf,
 } from "./support.ts";
@@ -213,17 +214,21 @@ Deno.test("a run with an average evaluates it and ends with it", async () => {
   model[Symbol.dispose]();
 });
 
-Deno.test("training adapters leaves the weights beside them alone", async () => {
-  using model = tinyDecoder();
-  const base = weightsOf({ model });
-  const lora = addLora(model, { rank: 4 });
-  const run = new MemoryRun();
-  await train(pretrainStage({ model, batches: randomBatches() }), { steps: 8, lr }, run);
-  for (const [name, bits] of base) {
-    assert.deepEqual(model.state().get(name)!.read(), bits, name);
-  }
-  assert.ok(lora.layers.values().every((layer) => layer.adapter!.b.detach().data().some(Boolean)));
-});
+for (const trainable of [true, false]) {
+  const how = trainable ? "frozen" : "that have no gradients";
+  Deno.test(`training adapters leaves weights ${how} beside them alone`, async () => {
+    using model = new Decoder(tiny, { train: trainable });
+    const base = weightsOf({ model });
+    const lora = addLora(model, { rank: 4 });
+    const run = new MemoryRun();
+    await train(pretrainStage({ model, batches: randomBatches() }), { steps: 8, lr }, run);
+    for (const [name, bits] of base) {
+      assert.deepEqual(model.state().get(name)!.read(), bits, name);
+    }
+    const factors = lora.layers.values().map((layer) => layer.adapter!.b.detach().data());
+    assert.ok(factors.every((factor) => factor.some(Boolean)));
+  });
+}
 
 Deno.test("the optimizer forgets its means before the steps that are asked for", async () => {
   const steady = await trained({ steps: 4 });
