@@ -8,7 +8,7 @@ import { scope } from "../tensor/mod.ts";
 import { BlockPool } from "./blocks.ts";
 import { ActiveGeneration } from "./generation.ts";
 import { KvBlocks, kvBytesPerToken } from "./kv_blocks.ts";
-import { Ledger } from "./ledger.ts";
+import { type Draw, Ledger } from "./ledger.ts";
 import { histogramsOf, type MetricsSnapshot } from "./metrics.ts";
 import { computeType, GenerationModel } from "./model.ts";
 import { PrefixIndex } from "./prefix.ts";
@@ -23,7 +23,7 @@ import {
   QueueFullError,
 } from "./request.ts";
 import { packTokens } from "./runner.ts";
-import { drawTokens } from "./sampler.ts";
+import { type Drawn, drawTokens } from "./sampler.ts";
 import { type Plan, Scheduler } from "./scheduler.ts";
 
 /** Sizes and limits of an engine. */
@@ -191,18 +191,26 @@ export class Engine implements Disposable {
   }
 
   #compute(plan: Plan): StepEvent[] {
-    return scope(() => {
+    const { draws, drawn } = this.#draw(plan), now = performance.now();
+    return draws.flatMap(({ choice }, i) =>
+      this.#ledger.deliver(choice, drawn[i], now)
+        .map((event) => ({ request: choice.request, event }))
+    );
+  }
+
+  /** A token for each sequence that is computed to its end. */
+  #draw(plan: Plan): { draws: readonly Draw[]; drawn: (Drawn | null)[] } {
+    const made: { draws: readonly Draw[]; drawn: (Drawn | null)[] } = { draws: [], drawn: [] };
+    // Nothing is returned from the scope: it would search whole requests for tensors.
+    scope(() => {
       for (const { from, to } of plan.copies) this.#memory.copy(from, to);
       const tokens = packTokens(plan.work, this.#blockTokens);
       const logits = this.#model.logits(tokens, this.#memory); // [wanted, vocab]
       this.#scheduler.done(plan);
-      const draws = this.#ledger.draws(plan, performance.now());
-      const drawn = drawTokens(logits, draws), now = performance.now();
-      return draws.flatMap(({ choice }, i) =>
-        this.#ledger.deliver(choice, drawn[i], now)
-          .map((event) => ({ request: choice.request, event }))
-      );
+      made.draws = this.#ledger.draws(plan, performance.now());
+      made.drawn = drawTokens(logits, made.draws);
     });
+    return made;
   }
 
   /** Steps until nothing is left to do, with turns for others. */
