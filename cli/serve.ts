@@ -115,7 +115,9 @@ export function main(args: readonly string[], terminal: Terminal): Promise<numbe
     const listening = await listen(
       { model: name, tokenizer, host, keys, origins: values.origin, limits: limitsOf(values), log },
       { hostname, port: values.port },
-    );
+    ).catch((error) => {
+      throw isTaken(error) ? portTaken(hostname, values.port) : error;
+    });
     return await serveUntilToldToStop(listening, host, values, terminal);
   });
 }
@@ -162,6 +164,16 @@ function onSignals(stop: () => void): () => void {
   return () => {
     for (const signal of signals) Deno.removeSignalListener(signal, take);
   };
+}
+
+function isTaken(error: unknown): boolean {
+  return error instanceof Deno.errors.AddrInUse || error instanceof Deno.errors.AddrNotAvailable;
+}
+
+function portTaken(hostname: string, port: number): UsageError {
+  return new UsageError(
+    `serve: ${hostname}:${port} is taken, or not of this machine. Choose another --port (0 for any) or --host.`,
+  );
 }
 
 function keysOf({ apiKey, apiKeyFile }: Values<typeof options>): string[] {

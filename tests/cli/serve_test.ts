@@ -128,6 +128,6 @@ Deno.test("a port that is taken is named", () =>
     using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const { port } = listener.addr;
     const { code, errors } = await runMain(main, ["--model", model, "--port", String(port)]);
-    assert.equal(code, 1);
-    assert.match(errors, new RegExp(`${port}.*--port`));
+    assert.equal(code, 2);
+    assert.match(errors, new RegExp(`127\\.0\\.0\\.1:${port} is taken.*--port`));
   }));
