@@ -57,25 +57,35 @@ export interface EvalOptions extends RewardPoolOptions {
 
 /** A completion and its scores. */
 export interface JudgedCompletion {
+  /** The task's name. */
   readonly task: string;
+  /** The reasoning switch. */
   readonly mode: ThinkingMode;
   /** The place of the row in the task. */
   readonly problem: number;
   /** The place among the problem's samples. */
   readonly sample: number;
+  /** What the model wrote. */
   readonly completion: RewardCompletion;
+  /** What the task's reward says. */
   readonly correct: number;
+  /** 1 where it keeps to the switch. */
   readonly format: number;
 }
 
 /** What was measured of a task in one mode; all of it can be written as JSON. */
 export interface EvalReport {
+  /** The task's name. */
   readonly task: string;
+  /** The reasoning switch. */
   readonly mode: ThinkingMode;
+  /** Rows of the task. */
   readonly problems: number;
   /** Completions of each problem. */
   readonly samples: number;
+  /** What the logits were divided by. */
   readonly temperature: number;
+  /** Only the most likely tokens that together reach this probability were drawn from. */
   readonly topP: number;
   /** The share of right completions: mean@k, for k samples. */
   readonly accuracy: Estimate;

@@ -7,7 +7,13 @@ import { followsThinkingFormat, splitReasoning } from "../../text/mod.ts";
 import type { CompareOptions } from "./math/compare.ts";
 import { extractAnswer } from "./math/extract.ts";
 import { verifyMath } from "./math/verify.ts";
-import { type Reward, type RewardCompletion, textField, thinkingOfRow } from "./reward.ts";
+import {
+  type Reward,
+  type RewardCompletion,
+  type RewardRow,
+  textField,
+  thinkingOfRow,
+} from "./reward.ts";
 
 /** 1 where the final answer means what the row's `answer` says, by {@linkcode verifyMath}. */
 export function mathReward(options: CompareOptions = {}): Reward {
@@ -16,26 +22,26 @@ export function mathReward(options: CompareOptions = {}): Reward {
 }
 
 /** 1 where the answer after the thinking is the row's `answer`, but for white space around it. */
-export const exactReward: Reward = ({ text }, row) => {
+export function exactReward({ text }: RewardCompletion, row: RewardRow): number {
   const { content } = splitReasoning(text);
   return content.trim() === textField("exactReward", row, "answer").trim() ? 1 : 0;
-};
+}
 
 /**
  * 1 where a completion keeps to the reasoning switch of its row: `<think>` exactly once when on, none when off
  * ({@linkcode followsThinkingFormat}). Completions that were cut off, and rows without a switch, get 1.
  */
-export const formatReward: Reward = ({ text, ended }, row) => {
+export function formatReward({ text, ended }: RewardCompletion, row: RewardRow): number {
   const on = thinkingOfRow(row);
   return !ended || on === undefined || followsThinkingFormat(text, on) ? 1 : 0;
-};
+}
 
 /** 1 where the chosen letter is the row's `answer`: a letter, or the number or text of one of its `choices`. */
-export const choiceReward: Reward = ({ text }, row) => {
+export function choiceReward({ text }: RewardCompletion, row: RewardRow): number {
   const choices = Array.isArray(row.choices) ? row.choices.map(String) : [];
   const right = choiceLetter(textField("choiceReward", row, "answer"), choices);
   return extractChoice(text, choices) === right ? 1 : 0;
-};
+}
 
 /** The letter of an answer that is given as a letter, a number counted from 0, or the text of a choice. */
 function choiceLetter(answer: string, choices: readonly string[]): string {
@@ -92,8 +98,9 @@ export function linearLengthPenalty(
 }
 
 /** r → −(1 − r) − r · length / longest + 1: right answers are worth more the shorter they are ("alex" in NeMo-Aligner). */
-export const shortAnswers: RewardShape = (score, { tokens, maxTokens }) =>
-  -(1 - score) - score * tokens / maxTokens + 1;
+export function shortAnswers(score: number, { tokens, maxTokens }: RewardCompletion): number {
+  return -(1 - score) - score * tokens / maxTokens + 1;
+}
 
 /** How the scores of several rewards, by name, become one. */
 export type RewardCombination = (
@@ -114,7 +121,10 @@ export function verifiedProduct(...shapes: readonly RewardShape[]): RewardCombin
 }
 
 /** The sum of all scores but `format`, or −100 where that is 0; 0 for completions that did not end: for reward models. */
-export const preferenceSum: RewardCombination = ({ format = 1, ...scores }, { ended }) => {
+export function preferenceSum(
+  { format = 1, ...scores }: Readonly<Record<string, number>>,
+  { ended }: RewardCompletion,
+): number {
   const sum = Object.values(scores).reduce((all, score) => all + score, 0);
   return (format === 0 ? -100 : sum) * Number(ended);
-};
+}

@@ -21,7 +21,7 @@ function simulated(most = Infinity) {
     const completions = prompts.map((prompt, place) => {
       const share = Number(tokenizer.decode([...prompt]).at(-1)) / 10;
       const right = new RandomKey(seed).uniform(place) < share;
-      return { ids: tokenizer.encode(right ? "yes" : "no"), ended: true, logProbs: null };
+      return { ids: [...tokenizer.encode(right ? "yes" : "no"), 0], ended: true, logProbs: null };
     });
     completions.forEach((completion, place) => onCompletion?.(completion, place));
     return Promise.resolve(completions);

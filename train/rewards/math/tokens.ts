@@ -20,6 +20,7 @@ export interface TokenOptions {
 
 /** Text that is not mathematics, as far as can be told. */
 export class MathSyntaxError extends Error {
+  /** "MathSyntaxError" */
   override readonly name = "MathSyntaxError";
 }
 
