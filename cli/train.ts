@@ -1,33 +1,42 @@
 /**
- * `deno task train`: one stage of training, from a configuration.
+ * `deno task train`: the whole recipe, or one stage of it.
  *
  * @module
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { readSource } from "../ffi/mod.ts";
 import { nearest } from "../text/spelling.ts";
 import { ConfigError } from "../train/config/errors.ts";
 import type { ConfigSchema } from "../train/config/fields.ts";
-import { pretrainSchema, sftSchema } from "../train/config/schema.ts";
+import { pretrainSchema, type Recipe, recipeSchema, sftSchema } from "../train/config/schema.ts";
 import { parseYamlFile, type YamlFile } from "../train/config/yaml_file.ts";
 import type { TokenJobConfig } from "../train/jobs/token_job.ts";
-import { readRecord, type RunRecord, statusOf } from "../train/runs/record.ts";
+import { readRecord, statusOf } from "../train/runs/record.ts";
 import { configFile, newestRun } from "../train/runs/run.ts";
 import { runCommand } from "./command.ts";
 import { UsageError } from "./errors.ts";
 import { type Command, optionName, type OptionTable, userPath, type Values } from "./options.ts";
 import { systemTerminal, type Terminal } from "./terminal.ts";
 import { configOptions, ownOptions, readConfig, readYaml } from "./train_options.ts";
-import { runStage, type StagePlan } from "./train_stage.ts";
+import { configText, runRecipe } from "./train_pipeline.ts";
+import type { TrainPlan } from "./train_plan.ts";
+import { runStage } from "./train_stage.ts";
 
-/** A stage that can be trained on its own. */
-interface StageKind {
+/** Something that can be trained. */
+interface Kind {
   readonly summary: string;
   readonly schema: ConfigSchema;
   readonly example: string;
 }
 
-const stages: Readonly<Record<TokenJobConfig["stage"], StageKind>> = {
+const kinds: Readonly<Record<"pipeline" | TokenJobConfig["stage"], Kind>> = {
+  pipeline: {
+    summary:
+      "The whole recipe: a tokenizer, a parent, fine-tuning with the reasoning switch, evaluation.",
+    schema: recipeSchema,
+    example: "--seed 1 --pretrain.steps 500",
+  },
   pretrain: {
     summary: "Next-token prediction on texts: a new model, or more of a model's training.",
     schema: pretrainSchema,
@@ -40,32 +49,20 @@ const stages: Readonly<Record<TokenJobConfig["stage"], StageKind>> = {
   },
 };
 
-type StageName = keyof typeof stages;
-const names = Object.keys(stages) as StageName[];
-
-const overview: Command<typeof ownOptions> = {
-  name: "train",
-  summary: "Trains a model: deno task train <stage> --help shows a stage's options.",
-  options: ownOptions,
-  examples: Object.entries(stages).map(([name, { example }]) => `${name} ${example}`),
-  notes: Object.entries(stages).map(([name, { summary }]) => `${name}: ${summary}`),
-};
+type KindName = keyof typeof kinds;
+const names = Object.keys(kinds) as KindName[];
 
 /** Runs the command; returns its exit code. */
 export function main(args: readonly string[], terminal: Terminal): Promise<number> {
   const given = args[0] === "--" ? args.slice(1) : args;
   const word = given[0]?.startsWith("-") === false ? given[0] : null;
   const rest = word === null ? given : given.slice(1);
-  // Which options there are depends on the stage, which a file may name.
-  return runCommand({ ...overview, options: {} }, [], terminal, () => {
+  // Which options there are depends on what is trained, which a file may name.
+  const naming: Command<OptionTable> = { name: "train", summary: "", options: {}, examples: [] };
+  return runCommand(naming, [], terminal, () => {
     if (rest.some((arg) => /^--resume(=|$)/.test(arg))) return resume(word, rest, terminal);
     const path = givenValue(rest, "--config"), file = path === null ? null : readYaml(path);
-    const named = stageOf(word, file);
-    return named === null
-      ? runCommand(overview, rest, terminal, () => {
-        throw new UsageError(`train: no stage is given. Choose one of ${names.join(", ")}.`);
-      })
-      : runNamed(named, file, rest, terminal);
+    return runKind(kindOf(word, file), file, rest, terminal);
   });
 }
 
@@ -76,8 +73,8 @@ function givenValue(args: readonly string[], option: string): string | null {
   return args[at] === option ? args[at + 1] ?? null : args[at].slice(option.length + 1);
 }
 
-/** The stage that the command line or the file names; null when neither does. */
-function stageOf(word: string | null, file: YamlFile | null): StageName | null {
+/** What the command line or the file names; the whole recipe where neither does. */
+function kindOf(word: string | null, file: YamlFile | null): KindName {
   const inFile = file?.value.stage;
   if (word !== null && inFile !== undefined && word !== inFile) {
     throw new ConfigError([
@@ -85,53 +82,70 @@ function stageOf(word: string | null, file: YamlFile | null): StageName | null {
       "Leave one of them out.",
     ]);
   }
-  const named = word ?? inFile;
-  if (named === undefined) return null;
-  const stage = names.find((name) => name === named);
-  if (stage !== undefined) return stage;
+  const named = word ?? inFile ?? "pipeline";
+  const kind = names.find((name) => name === named);
+  if (kind !== undefined) return kind;
   const meant = nearest(String(named), names);
   const fix = meant === null ? `Choose one of ${names.join(", ")}.` : `Did you mean ${meant}?`;
   throw new UsageError(`train: there is no stage "${named}". ${fix}`);
 }
 
-function runNamed(
-  stage: StageName,
+function runKind(
+  kind: KindName,
   file: YamlFile | null,
   args: readonly string[],
   terminal: Terminal,
 ): Promise<number> {
-  const { summary, schema, example } = stages[stage];
+  const { summary, schema, example } = kinds[kind], isWhole = kind === "pipeline";
   const options: OptionTable = { ...ownOptions, ...configOptions(schema) };
   const command: Command<OptionTable> = {
-    name: `train ${stage}`,
+    name: isWhole ? "train" : `train ${kind}`,
     summary,
     options,
-    examples: [example, "--config stage.yaml --lr 3e-4", "--config stage.yaml --dry-run"],
+    examples: [...isWhole ? [""] : [], example, "--config mine.yaml --dry-run"],
     notes: [
       "Every key of a file is an option, and the other way round: kvHeads in shape is --shape.kv-heads.",
+      ...isWhole ? stageNotes : [],
     ],
   };
   return runCommand(command, args, terminal, (values) => {
-    const own = values as Values<typeof ownOptions>;
-    const job = jobOf(stage, file, values);
-    return runStage({ ...planOf(own), job, resume: null }, terminal);
+    const plan = planOf(values as Values<typeof ownOptions>);
+    if (kind !== "pipeline") return runStage({ ...plan, job: jobOf(kind, file, values) }, terminal);
+    const recipe = readConfig(recipeSchema, file && keysOf(file), values, defaultRecipe());
+    return runRecipe(recipe, { ...plan, resume: unfinished(recipe, plan.runs) }, terminal);
   });
 }
 
-/** The plan of options, but for what and from where. */
-function planOf({ runs, dryRun, threads, json }: Values<typeof ownOptions>): OwnPlan {
-  return { runs: runs ?? userPath("runs"), dryRun, threads, json };
+/** Where to read of the stages that can be trained on their own. */
+const stageNotes = names.filter((name) => name !== "pipeline")
+  .map((name) => `deno task train ${name} --help: ${kinds[name].summary}`);
+
+/** The plan of options, for a new run. */
+function planOf({ runs, dryRun, threads, json }: Values<typeof ownOptions>): TrainPlan {
+  return { runs: runs ?? userPath("runs"), resume: null, dryRun, threads, json };
 }
 
-type OwnPlan = Omit<StagePlan, "job" | "resume">;
+/** The recipe that comes with the package, which others change. */
+function defaultRecipe(): Record<string, unknown> {
+  const place = new URL("../train/recipes/default.yaml", import.meta.url);
+  return parseYamlFile("default.yaml", readSource(place)).value;
+}
+
+/** The newest run, where it is of this recipe and not finished: whoever asks for the same again wants it to go on. */
+function unfinished(recipe: Recipe, runs: string): string | null {
+  const folder = newestRun(runs, () => true);
+  if (folder === null || !isOpen(folder)) return null;
+  const text = readFileSync(join(folder, configFile), "utf8");
+  return text === configText(recipe) ? folder : null;
+}
 
 /** A checked configuration, whose paths are as the user means them. */
 function jobOf(
-  stage: StageName,
+  stage: TokenJobConfig["stage"],
   file: YamlFile | null,
   values: Readonly<Record<string, unknown>>,
 ): TokenJobConfig {
-  const config = readConfig(stages[stage].schema, file === null ? null : keysOf(file), values);
+  const config = readConfig(kinds[stage].schema, file && keysOf(file), values);
   const job = { stage, config } as unknown as TokenJobConfig;
   const data = job.config.data.map(({ path, weight }) => ({ path: userPath(path), weight }));
   if (job.stage === "sft") return { stage: job.stage, config: { ...job.config, data } };
@@ -160,20 +174,26 @@ function resume(
         "Leave it out, or begin a new run.",
     );
   }
-  return runCommand(overview, args, terminal, (values) => {
-    const own = planOf(values), folder = runToResume(own.runs, values.resume!);
+  const command: Command<typeof ownOptions> = {
+    name: "train",
+    summary: "Goes on with a run.",
+    options: ownOptions,
+    examples: ["--resume", "--resume sft-2026-11-21-1432"],
+  };
+  return runCommand(command, args, terminal, (values) => {
+    const plan = planOf(values), folder = runToResume(plan.runs, values.resume!);
     const file = parseYamlFile(configFile, readFileSync(join(folder, configFile), "utf8"));
-    const job = jobOf(stageOf(null, file)!, file, {});
-    return runStage({ ...own, job, resume: folder }, terminal);
+    const kind = kindOf(null, file), going = { ...plan, resume: folder };
+    return kind === "pipeline"
+      ? runRecipe(readConfig(recipeSchema, keysOf(file), {}), going, terminal)
+      : runStage({ ...going, job: jobOf(kind, file, {}) }, terminal);
   });
 }
 
 /** The folder of the run that was asked for. Throws UsageError when there is none, or when it is finished. */
 function runToResume(runs: string, given: string): string {
-  const isOpen = (record: RunRecord): boolean =>
-    ["interrupted", "failed"].includes(statusOf(join(runs, record.name), record));
   if (given === ownOptions.resume.bare) {
-    const folder = newestRun(runs, isOpen);
+    const folder = newestRun(runs, ({ name }) => isOpen(join(runs, name)));
     if (folder !== null) return folder;
     throw new UsageError(`train: there is no unfinished run in ${runs}. See deno task runs.`);
   }
@@ -187,6 +207,12 @@ function runToResume(runs: string, given: string): string {
     throw new UsageError(`train: ${given} is finished. Begin a new run, from its model perhaps.`);
   }
   return folder;
+}
+
+/** Whether a run has more to do, and nobody does it. */
+function isOpen(folder: string): boolean {
+  const record = readRecord(folder);
+  return record !== null && ["interrupted", "failed"].includes(statusOf(folder, record));
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args, systemTerminal()));

@@ -3,12 +3,28 @@
  *
  * @module
  */
+import type { Recipe } from "../train/config/schema.ts";
 import { type Estimate, estimate, measureSpeed } from "../train/jobs/estimate.ts";
 import type { JobModel, TokenJob, TokenJobConfig } from "../train/jobs/token_job.ts";
+import { estimateRecipe } from "../train/pipeline/estimate.ts";
 import { succeeded } from "./errors.ts";
 import { formatBytes } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
 import { count, duration } from "./training_view.ts";
+
+/** Says what the stages of the recipe that train take, at the speed that a few steps have; returns the exit code. */
+export async function showRecipeEstimate(
+  recipe: Recipe,
+  json: boolean,
+  terminal: Terminal,
+): Promise<number> {
+  const costs = await estimateRecipe(recipe);
+  for (const [stage, cost] of Object.entries(costs)) {
+    terminal.write(`${stage}\n${lines(cost)}`);
+  }
+  if (json) terminal.write(JSON.stringify(costs) + "\n");
+  return succeeded;
+}
 
 /** Measures a few steps, whose result is thrown away, and says what the whole run takes; returns the exit code. */
 export async function showEstimate(
@@ -34,21 +50,19 @@ export async function showEstimate(
     averages: config.averageDecay !== undefined,
     tokensPerSecond: await measureSpeed(job),
   });
-  terminal.write(table(cost).map(([name, text]) => `${name.padEnd(12)}${text}\n`).join(""));
+  terminal.write(lines(cost));
   if (json) terminal.write(JSON.stringify(cost) + "\n");
   return succeeded;
 }
 
-function table(cost: Estimate): [name: string, text: string][] {
+function lines(cost: Estimate): string {
   const { memory: { total, ...parts }, tokensPerSecond, seconds } = cost;
   const memory = Object.entries(parts).map(([name, bytes]) => `${name} ${formatBytes(bytes)}`);
   const share = cost.trained === cost.parameters ? "" : `, ${count(cost.trained)} of them train`;
-  return [
+  const epochs = cost.epochs === null ? "" : `, ${Number(cost.epochs.toPrecision(3))} epochs`;
+  const rows = [
     ["parameters", count(cost.parameters) + share],
-    [
-      "steps",
-      `${cost.steps}, ${count(cost.tokens)} tokens, ${Number(cost.epochs.toPrecision(3))} epochs`,
-    ],
+    ["steps", `${cost.steps}, ${count(cost.tokens)} tokens${epochs}`],
     ["memory", `${formatBytes(total)}: ${memory.join(", ")}`],
     ["FLOPs", cost.flops.toExponential(2)],
     [
@@ -57,4 +71,5 @@ function table(cost: Estimate): [name: string, text: string][] {
     ],
     ["time", seconds === null ? "unknown" : `${duration(seconds)}, without evaluations`],
   ];
+  return rows.map(([name, text]) => `  ${name.padEnd(12)}${text}\n`).join("");
 }

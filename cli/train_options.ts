@@ -5,13 +5,7 @@
  */
 import { readFileSync } from "node:fs";
 import { ConfigError } from "../train/config/errors.ts";
-import {
-  type ConfigSchema,
-  type Field,
-  fieldsOf,
-  flagOf,
-  flagValue,
-} from "../train/config/fields.ts";
+import { type ConfigSchema, type Field, fieldsOf, flagValue } from "../train/config/fields.ts";
 import { type FlagValue, resolveConfig } from "../train/config/resolve.ts";
 import { parseYamlFile, type YamlFile } from "../train/config/yaml_file.ts";
 import type { z } from "zod";
@@ -58,11 +52,12 @@ function optionOf(field: Field): Option<readonly string[]> {
   };
 }
 
-/** The configuration that a file and options make. Throws ConfigError for everything that is wrong with it. */
+/** The configuration that options make of a file, and a file of a base. Throws ConfigError for everything that is wrong with it. */
 export function readConfig<S extends ConfigSchema>(
   schema: S,
   file: YamlFile | null,
   values: Readonly<Record<string, unknown>>,
+  base: Readonly<Record<string, unknown>> = {},
 ): z.output<S> {
   const flags = fieldsOf(schema).flatMap((field): FlagValue[] => {
     const given = values[field.path.join(".")] as readonly string[] | undefined;
@@ -70,7 +65,7 @@ export function readConfig<S extends ConfigSchema>(
       ? []
       : [{ path: field.path, value: flagValue(field, given) }];
   });
-  return resolveConfig(schema, { file, flags });
+  return resolveConfig(schema, { base, file, flags });
 }
 
 /** A YAML file by the path that a user gave. Throws ConfigError where there is none, and for malformed ones. */

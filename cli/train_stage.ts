@@ -24,18 +24,12 @@ import { openTokenizer } from "./model.ts";
 import { userPath } from "./options.ts";
 import { dim, type Terminal } from "./terminal.ts";
 import { showEstimate } from "./train_estimate.ts";
+import { resumeCommand, type TrainPlan } from "./train_plan.ts";
 import { duration, TrainingView } from "./training_view.ts";
 
 /** A stage that is about to run. */
-export interface StagePlan {
+export interface StagePlan extends TrainPlan {
   readonly job: TokenJobConfig;
-  /** Where runs are kept. */
-  readonly runs: string;
-  /** The folder of the run to go on with; null for a new one. */
-  readonly resume: string | null;
-  readonly dryRun: boolean;
-  readonly threads: number | undefined;
-  readonly json: boolean;
 }
 
 /** A stage with all that it takes. */
@@ -133,12 +127,6 @@ async function learn(
   using view = new TrainingView(terminal, stage.name, options.steps);
   using sink = run.stage("", { signal, watchers: [view], complete });
   return await train(stage, { ...options, resume: plan.resume !== null }, sink);
-}
-
-/** What goes on with a run, as one would type it. */
-function resumeCommand({ runs }: StagePlan, { record }: Run): string {
-  const place = runs === userPath("runs") ? "" : ` --runs ${relative(userPath("."), runs)}`;
-  return `deno task train --resume ${record.name}${place}`;
 }
 
 function summaryLine(

@@ -118,7 +118,7 @@ export class TrainingView implements StageWatcher, Disposable {
 }
 
 /** Four significant digits. */
-function figure(value: number): string {
+export function figure(value: number): string {
   return Number.isFinite(value) ? String(Number(value.toPrecision(4))) : String(value);
 }
 

@@ -15,8 +15,10 @@ export interface FlagValue {
   readonly value: unknown;
 }
 
-/** Where values come from; a flag wins over the file. */
+/** Where values come from; a flag wins over the file, and the file over the base. */
 export interface ConfigSources {
+  /** Values that are known to be good. */
+  readonly base?: Readonly<Record<string, unknown>>;
   readonly file: YamlFile | null;
   readonly flags: readonly FlagValue[];
 }
@@ -24,9 +26,9 @@ export interface ConfigSources {
 /** Checks and completes a configuration. Throws ConfigError that names every mistake with its line or flag. */
 export function resolveConfig<S extends ConfigSchema>(
   schema: S,
-  { file, flags }: ConfigSources,
+  { base = {}, file, flags }: ConfigSources,
 ): z.output<S> {
-  const value = structuredClone(file?.value ?? {}) as Record<string, unknown>;
+  const value = merged(base, file?.value ?? {});
   for (const flag of flags) assign(value, flag);
   const result = schema.safeParse(value, { reportInput: true });
   if (result.success) return result.data;
@@ -41,17 +43,32 @@ export function resolveConfig<S extends ConfigSchema>(
   );
 }
 
+/** A copy of `below` with the values of `above` over it, key by key. */
+function merged(
+  below: Readonly<Record<string, unknown>>,
+  above: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
+  const result: Record<string, unknown> = structuredClone(below);
+  for (const [key, value] of Object.entries(above)) {
+    const under = result[key];
+    result[key] = isObject(under) && isObject(value) ? merged(under, value) : value;
+  }
+  return result;
+}
+
 function assign(target: Record<string, unknown>, { path, value }: FlagValue): void {
-  const [key, ...rest] = path;
+  const [key, ...rest] = path, inner = target[key];
   if (rest.length === 0) {
     target[key] = value;
     return;
   }
-  const inner = target[key];
-  const isObject = typeof inner === "object" && inner !== null && !Array.isArray(inner);
-  const next = isObject ? inner as Record<string, unknown> : {};
+  const next = isObject(inner) ? { ...inner } : {};
   target[key] = next;
   assign(next, { path: rest, value });
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 type Where = (path: readonly (string | number)[]) => string;

@@ -30,10 +30,17 @@ const shape = z.strictObject({
   heads: whole(1).default(4).describe("Attention heads of a new model"),
   kvHeads: whole(1).default(2).describe("Key-value heads of a new model"),
   hidden: whole(1).default(384).describe("Width of a new model's gated feed-forward parts"),
+  ropeTheta: z.number().positive().default(10_000).describe("Base of a new model's rotary angles"),
   context: whole(2).default(256).describe("The longest sequence that a new model reads, in tokens"),
   vocabulary: whole(257).default(1024).describe(
     "Tokens of a new tokenizer, which is trained on the data where none is given",
   ),
+}).superRefine(({ dim, heads, kvHeads }, context) => {
+  const report = reporter(context);
+  if (dim % (2 * heads) !== 0) {
+    report("heads", `must divide dim ${dim} into heads of even size`, heads);
+  }
+  if (heads % kvHeads !== 0) report("kvHeads", `must divide the ${heads} heads`, kvHeads);
 });
 
 /** Low-rank adapters. */
@@ -42,21 +49,8 @@ const lora = z.strictObject({
   alpha: z.number().positive().default(16).describe("Scale of the adapters, divided by the rank"),
 });
 
-const common = {
-  name: z.string().regex(/^\w[\w.-]*$/).optional()
-    .describe("The run's name (default: the stage and the time)"),
-  seed: whole(0).default(0).describe("Decides everything that is random"),
-  model: z.string().min(1).optional().describe("What to train: a model's folder or hub name"),
-  dtype: z.enum(["f32", "bf16"]).default("bf16").describe("What to compute in"),
-
-  data: data.describe("Files or folders of rows: JSON Lines, Parquet or text; a list makes a mix"),
-  onBadRow: z.enum(["stop", "skip"]).default("stop").describe(
-    "What a row does that cannot be used",
-  ),
-  tooLong: z.enum(["stop", "skip", "truncate"]).default("stop")
-    .describe("What becomes of a conversation longer than the context; texts are split"),
-  heldOut: share().default(0.02).describe("Share of the rows to evaluate on instead of training"),
-  evalRows: whole(1).default(200).describe("The most rows to evaluate on"),
+/** How any stage trains. */
+const training = {
   context: whole(2).optional().describe(
     "The longest sequence to train on, in tokens (default: the model's)",
   ),
@@ -103,17 +97,27 @@ const common = {
   patience: whole(1).optional().describe("Evaluations without a better one that end the run early"),
 };
 
-/** What `pretrain` and `sft` have in common; the schema says what each key does. */
-export interface TokenConfig {
-  readonly name?: string | undefined;
-  readonly seed: number;
-  readonly model?: string | undefined;
-  readonly dtype: "f32" | "bf16";
-  readonly data: readonly { readonly path: string; readonly weight: number }[];
-  readonly onBadRow: "stop" | "skip";
-  readonly tooLong: "stop" | "skip" | "truncate";
-  readonly heldOut: number;
-  readonly evalRows: number;
+/** Where any stage that is run on its own gets its model and its rows. */
+const common = {
+  name: z.string().regex(/^\w[\w.-]*$/).optional()
+    .describe("The run's name (default: the stage and the time)"),
+  seed: whole(0).default(0).describe("Decides everything that is random"),
+  model: z.string().min(1).optional().describe("What to train: a model's folder or hub name"),
+  dtype: z.enum(["f32", "bf16"]).default("bf16").describe("What to compute in"),
+
+  data: data.describe("Files or folders of rows: JSON Lines, Parquet or text; a list makes a mix"),
+  onBadRow: z.enum(["stop", "skip"]).default("stop").describe(
+    "What a row does that cannot be used",
+  ),
+  tooLong: z.enum(["stop", "skip", "truncate"]).default("stop")
+    .describe("What becomes of a conversation longer than the context; texts are split"),
+  heldOut: share().default(0.02).describe("Share of the rows to evaluate on instead of training"),
+  evalRows: whole(1).default(200).describe("The most rows to evaluate on"),
+  ...training,
+};
+
+/** How a stage trains; the schema says what each key does. */
+export interface TrainingConfig {
   readonly context?: number | undefined;
   readonly steps?: number | undefined;
   readonly epochs?: number | undefined;
@@ -139,18 +143,35 @@ export interface TokenConfig {
   readonly patience?: number | undefined;
 }
 
+/** What `pretrain` and `sft` have in common. */
+export interface TokenConfig extends TrainingConfig {
+  readonly name?: string | undefined;
+  readonly seed: number;
+  readonly model?: string | undefined;
+  readonly dtype: "f32" | "bf16";
+  readonly data: readonly { readonly path: string; readonly weight: number }[];
+  readonly onBadRow: "stop" | "skip";
+  readonly tooLong: "stop" | "skip" | "truncate";
+  readonly heldOut: number;
+  readonly evalRows: number;
+}
+
+/** The sizes of a new model. */
+export interface ShapeConfig {
+  readonly dim: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly hidden: number;
+  readonly ropeTheta: number;
+  readonly context: number;
+  readonly vocabulary: number;
+}
+
 /** What `pretrain` takes. */
 export interface PretrainConfig extends TokenConfig {
   readonly tokenizer?: string | undefined;
-  readonly shape: {
-    readonly dim: number;
-    readonly layers: number;
-    readonly heads: number;
-    readonly kvHeads: number;
-    readonly hidden: number;
-    readonly context: number;
-    readonly vocabulary: number;
-  };
+  readonly shape: ShapeConfig;
 }
 
 /** What `sft` takes. */
@@ -166,15 +187,7 @@ export const pretrainSchema: z.ZodObject & z.ZodType<PretrainConfig> = z.strictO
   lr: rate(1e-3),
   tokenizer: path().optional().describe("The tokenizer of a new model"),
   shape: shape.prefault({}),
-}).superRefine(checkTogether).superRefine(({ shape }, context) => {
-  const report = reporter(context, "shape");
-  if (shape.dim % (2 * shape.heads) !== 0) {
-    report("heads", `must divide dim ${shape.dim} into heads of even size`, shape.heads);
-  }
-  if (shape.heads % shape.kvHeads !== 0) {
-    report("kvHeads", `must divide the ${shape.heads} heads`, shape.kvHeads);
-  }
-});
+}).superRefine(checkTogether);
 
 /** The schema of `sft`. */
 export const sftSchema: z.ZodObject & z.ZodType<SftConfig> = z.strictObject({
@@ -186,13 +199,64 @@ export const sftSchema: z.ZodObject & z.ZodType<SftConfig> = z.strictObject({
   lora: lora.nullable().default(null),
 }).superRefine(checkTogether);
 
+/** The whole recipe on the embedded data, or on rows of one's own. */
+export interface Recipe {
+  readonly name?: string | undefined;
+  readonly seed: number;
+  readonly dtype: "f32" | "bf16";
+  readonly tasks: { readonly levels: readonly number[] };
+  readonly tokenizer: { readonly rows: number };
+  readonly pretrain: TrainingConfig & {
+    readonly shape: ShapeConfig;
+    readonly carefulShare: number;
+    readonly storyShare: number;
+    readonly directShare: number;
+  };
+  readonly sft: TrainingConfig & { readonly carefulShare: number };
+  readonly evaluation: { readonly problems: number; readonly maxTokens: number };
+}
+
+/** The schema of the whole recipe. */
+export const recipeSchema: z.ZodObject & z.ZodType<Recipe> = z.strictObject({
+  name: common.name,
+  seed: common.seed,
+  dtype: common.dtype,
+  tasks: z.strictObject({
+    levels: z.array(whole(1)).min(1).default([1, 2, 3, 4, 5]).describe("Difficulties of the tasks"),
+  }).prefault({}),
+  tokenizer: z.strictObject({
+    rows: whole(1).default(4000).describe("Rows that the tokenizer learns from"),
+  }).prefault({}),
+  pretrain: z.strictObject({
+    ...training,
+    lr: rate(3e-3),
+    shape: shape.prefault({}),
+    carefulShare: carefulShare(0.9),
+    storyShare: share().default(0.12).describe("Share of stories among the texts"),
+    directShare: share().default(0.15).describe("Share of problems that come without working"),
+  }).superRefine(checkTogether).prefault({}),
+  sft: z.strictObject({
+    ...training,
+    lr: rate(1e-3),
+    carefulShare: carefulShare(0.4),
+  }).superRefine(checkTogether).prefault({}),
+  evaluation: z.strictObject({
+    problems: whole(1).default(200).describe("Problems that nothing was trained on"),
+    maxTokens: whole(1).default(160).describe("The most tokens of an answer"),
+  }).prefault({}),
+});
+
+function carefulShare(fallback: number): z.ZodDefault<z.ZodNumber> {
+  return share().default(fallback).describe("Share of solutions that go in small steps");
+}
+
 function rate(fallback: number): z.ZodDefault<z.ZodNumber> {
   return z.number().positive().default(fallback).describe("The highest learning rate");
 }
 
 /** What a person may get wrong although every value is right on its own. */
 function checkTogether(
-  { steps, epochs, warmup, context, batchTokens, decaySteps, schedule }: TokenConfig,
+  { steps, epochs, warmup, context, batchTokens, decaySteps, schedule }: TrainingConfig,
   refinement: z.RefinementCtx,
 ): void {
   const report = reporter(refinement);
@@ -213,8 +277,6 @@ function checkTogether(
 /** Reports what is wrong with a key, as the end of a sentence about it. */
 function reporter(
   context: z.RefinementCtx,
-  ...parents: string[]
 ): (key: string, message: string, value: unknown) => void {
-  return (key, message, input) =>
-    context.addIssue({ code: "custom", path: [...parents, key], message, input });
+  return (key, message, input) => context.addIssue({ code: "custom", path: [key], message, input });
 }

@@ -17,8 +17,8 @@ export interface Estimate {
   readonly steps: number;
   /** Tokens of all steps. */
   readonly tokens: number;
-  /** Passes over the data. */
-  readonly epochs: number;
+  /** Passes over the data; null where that has no end. */
+  readonly epochs: number | null;
   /** Floating-point operations of all steps. */
   readonly flops: number;
   /** Bytes. */
@@ -50,7 +50,8 @@ export interface EstimateOptions {
   readonly batchTokens: number;
   readonly microTokens: number;
   readonly steps: number;
-  readonly epochTokens: number;
+  /** Tokens of a pass over the data; null where that has no end. */
+  readonly epochTokens: number | null;
   /** Whether an average of the weights is kept. */
   readonly averages: boolean;
   readonly tokensPerSecond: number | null;
@@ -73,7 +74,7 @@ export function estimate(options: EstimateOptions): Estimate {
     trained,
     steps,
     tokens,
-    epochs: tokens / options.epochTokens,
+    epochs: options.epochTokens === null ? null : tokens / options.epochTokens,
     flops: tokens * flopsPerToken.training,
     memory: { ...memory, total: Object.values(memory).reduce((sum, part) => sum + part, 0) },
     tokensPerSecond,

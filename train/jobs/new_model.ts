@@ -5,7 +5,7 @@
  */
 import { Decoder, type DecoderSpec } from "../../nn/mod.ts";
 import { ChatTemplate, Tokenizer, trainBpe } from "../../text/mod.ts";
-import type { PretrainConfig } from "../config/schema.ts";
+import type { PretrainConfig, ShapeConfig } from "../config/schema.ts";
 import { isChat, isCompletion, openRows, type Row, streamRows } from "../data/mod.ts";
 import { compactTemplate, compactTokens } from "../data/synthetic/mod.ts";
 import type { JobModel } from "./token_job.ts";
@@ -14,8 +14,8 @@ import type { JobModel } from "./token_job.ts";
 const tokenizerCharacters = 5_000_000;
 
 /** A Llama-shaped decoder: grouped queries, gated units, a head that is the embedding. */
-export function llamaSpec(shape: PretrainConfig["shape"], vocab: number): DecoderSpec {
-  const { dim, layers, heads, kvHeads, hidden, context } = shape;
+export function llamaSpec(shape: ShapeConfig, vocab: number): DecoderSpec {
+  const { dim, layers, heads, kvHeads, hidden, context, ropeTheta } = shape;
   return {
     vocab,
     dim,
@@ -23,7 +23,7 @@ export function llamaSpec(shape: PretrainConfig["shape"], vocab: number): Decode
     headDim: dim / heads,
     tied: true,
     norm: { kind: "rms_norm", eps: 1e-5 },
-    rope: { theta: 10_000, fraction: 1, scaling: null },
+    rope: { theta: ropeTheta, fraction: 1, scaling: null },
     blocks: Array.from({ length: layers }, () => ({
       attention: { kind: "gqa", heads, kvHeads },
       ffn: { kind: "gated", hidden, activation: "silu" },

@@ -115,7 +115,8 @@ async function openPart(
   };
 }
 
-async function everyBatch(source: BatchSource<TokenBatch>): Promise<TokenBatch[]> {
+/** All micro-batches of a source that ends. */
+export async function everyBatch(source: BatchSource<TokenBatch>): Promise<TokenBatch[]> {
   const batches: TokenBatch[] = [];
   for (let step = 1;; step++) {
     const next = await source.next(step);

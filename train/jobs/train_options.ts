@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { TokenConfig } from "../config/schema.ts";
+import type { TrainingConfig } from "../config/schema.ts";
 import type { TrainOptions } from "../options.ts";
 import {
   constantSchedule,
@@ -15,7 +15,7 @@ import {
 } from "../schedule.ts";
 
 /** The loop's options for a run of so many steps. */
-export function trainOptions(config: TokenConfig, steps: number): TrainOptions {
+export function trainOptions(config: TrainingConfig, steps: number): TrainOptions {
   const { beta1, beta2, eps, weightDecay, averageDecay, patience } = config;
   const { maxGradNorm, spikeFactor, evaluateEvery, sampleEvery, checkpointEvery } = config;
   return {
@@ -36,7 +36,7 @@ export function trainOptions(config: TokenConfig, steps: number): TrainOptions {
 
 /** The learning rate of each step. */
 export function scheduleOf(
-  config: Pick<TokenConfig, "lr" | "schedule" | "warmup" | "endLr" | "decaySteps">,
+  config: Pick<TrainingConfig, "lr" | "schedule" | "warmup" | "endLr" | "decaySteps">,
   steps: number,
 ): Schedule {
   const { lr: peak, warmup = Math.round(steps / 20), endLr: end } = config;

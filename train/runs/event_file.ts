@@ -60,9 +60,9 @@ export class EventFile implements Disposable {
     this.#write(firstStep, bytesField(7, integerField(1, sessionStarts)));
   }
 
-  /** One figure of a step. */
-  scalar(tag: string, step: number, value: number): void {
-    this.#summary(tag, step, floatField(2, value));
+  /** Figures of a step. */
+  scalars(step: number, figures: Readonly<Record<string, number>>): void {
+    this.#summary(step, Object.entries(figures).map(([tag, value]) => [tag, floatField(2, value)]));
   }
 
   /** One text of a step, which TensorBoard shows as Markdown. */
@@ -74,12 +74,14 @@ export class EventFile implements Disposable {
       bytesField(8, encodeUtf8(text)),
     ]);
     const plugin = bytesField(1, bytesField(1, encodeUtf8("text")));
-    this.#summary(tag, step, concatBytes([bytesField(8, tensor), bytesField(9, plugin)]));
+    this.#summary(step, [[tag, concatBytes([bytesField(8, tensor), bytesField(9, plugin)])]]);
   }
 
-  #summary(tag: string, step: number, value: Uint8Array): void {
-    const named = concatBytes([bytesField(1, encodeUtf8(tag)), value]);
-    this.#write(step, bytesField(5, bytesField(1, named)));
+  #summary(step: number, values: readonly (readonly [tag: string, value: Uint8Array])[]): void {
+    const named = values.map(([tag, value]) =>
+      bytesField(1, concatBytes([bytesField(1, encodeUtf8(tag)), value]))
+    );
+    this.#write(step, bytesField(5, concatBytes(named)));
   }
 
   #write(step: number, content: Uint8Array): void {

@@ -65,7 +65,7 @@ export class StageRecorder implements RunSink, Disposable {
     const values = this.#watch.complete?.(told) ?? told;
     const { metrics, events } = this.#files ??= this.#open(0);
     metrics.append(step, values);
-    for (const [name, value] of Object.entries(values)) events.scalar(name, step, value);
+    events.scalars(step, values);
     for (const watcher of this.#watch.watchers) watcher.metrics(step, values);
   }
 

@@ -44,8 +44,8 @@ function at(message: Uint8Array, ...path: number[]): number | Uint8Array | undef
 
 function writeExample(folder: string): Uint8Array {
   using events = new EventFile(folder, 5);
-  events.scalar("loss", 5, 1.25);
-  events.scalar("eval/loss", 300, Infinity);
+  events.scalars(5, { loss: 1.25 });
+  events.scalars(300, { "eval/loss": Infinity });
   events.text("sample", 6, "once — upon");
   return readFileSync(join(folder, readdirSync(folder)[0]));
 }
@@ -71,11 +71,11 @@ Deno.test({
     withFolder(async (folder) => {
       {
         using first = new EventFile(folder, 1);
-        for (let step = 1; step <= 4; step++) first.scalar("loss", step, 10 + step);
+        for (let step = 1; step <= 4; step++) first.scalars(step, { loss: 10 + step });
       }
       {
         using resumed = new EventFile(folder, 3);
-        for (let step = 3; step <= 5; step++) resumed.scalar("loss", step, 20 + step);
+        for (let step = 3; step <= 5; step++) resumed.scalars(step, { loss: 20 + step, lr: 1 });
         resumed.text("sample", 5, "hello");
       }
       const script = `

@@ -1,0 +1,84 @@
+/**
+ * The recipe as one run: stage after stage, each of which can be interrupted.
+ *
+ * @module
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import {
+  type PipelineRun,
+  type PipelineStage,
+  type PipelineView,
+  readStageReport,
+  StageContext,
+  type StageReport,
+  writeJson,
+  writeStageReport,
+} from "./context.ts";
+import { evaluationStage } from "./evaluation.ts";
+import { fineTuningStage } from "./fine_tuning.ts";
+import { pretrainingStage } from "./pretraining.ts";
+import { reportOf } from "./report.ts";
+import { tokenizerStage } from "./tokenizer.ts";
+
+/** The recipe, in order. */
+export const recipeStages: readonly PipelineStage[] = [
+  tokenizerStage,
+  pretrainingStage,
+  fineTuningStage,
+  evaluationStage,
+];
+
+/** Who watches the stages come and go. */
+export interface PipelineProgress extends PipelineView {
+  /** A stage begins, or was over before: then with what it said. */
+  begins(stage: PipelineStage, before: StageReport | null): void;
+  /** A stage is over. */
+  ends(report: StageReport): void;
+}
+
+/** The file of the whole run's report. */
+export const pipelineReportFile = "report.json";
+
+/**
+ * Runs the stages that are not over yet, and writes the report; returns what the stages said, or null when someone asked to
+ * stop. Each stage leaves a folder, with a model where it makes one.
+ */
+export async function runPipeline(
+  given: Omit<PipelineRun, "folders" | "view"> & { readonly view: PipelineProgress },
+  stages: readonly PipelineStage[] = recipeStages,
+): Promise<StageReport[] | null> {
+  const { run, view } = given;
+  const folders = new Map(stages.map(({ name }, i) => [name, folderName(i, name)]));
+  const reports: StageReport[] = [];
+  for (const stage of stages) {
+    const before = readStageReport(join(run.folder, folders.get(stage.name)!));
+    view.begins(stage, before);
+    const report = before ??
+      await runStage(stage, new StageContext({ ...given, folders }, stage.name));
+    if (report === null) return null;
+    if (before === null) view.ends(report);
+    reports.push(report);
+  }
+  writeJson(join(run.folder, pipelineReportFile), reportOf(reports));
+  return reports;
+}
+
+/** `02-pretrain`. */
+function folderName(index: number, name: string): string {
+  return `${String(index + 1).padStart(2, "0")}-${name}`;
+}
+
+async function runStage(stage: PipelineStage, context: StageContext): Promise<StageReport | null> {
+  const spentFile = join(context.folder, "spent.json"), start = performance.now();
+  const spent = existsSync(spentFile) ? Number(JSON.parse(readFileSync(spentFile, "utf8"))) : 0;
+  const outcome = await stage.run(context);
+  const seconds = spent + (performance.now() - start) / 1000;
+  if (outcome === null) {
+    writeJson(spentFile, seconds);
+    return null;
+  }
+  const report = { name: stage.name, seconds, ...outcome };
+  writeStageReport(context.folder, report);
+  return report;
+}
