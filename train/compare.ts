@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Decoder } from "../nn/mod.ts";
+import type { Decoder } from "../nn/mod.ts";
 import { cosineLoss, linearCrossEntropy, linearKl, noGrad, scope, Tensor } from "../tensor/mod.ts";
 import type { TokenBatch } from "./stage.ts";
 import { trainedTokens } from "./token_loss.ts";

@@ -133,7 +133,8 @@ export function bestOfEach(baselines: readonly BaselineFigures[]): BaselineFigur
   );
 }
 
-function paretoPlot(
+/** What is lost for what is gained, as SVG. */
+export function paretoPlot(
   { pareto: { quantity, points }, predicted, predictedScore, score }: PuzzleReport,
 ): string {
   return plotSvg({

@@ -1,0 +1,277 @@
+/**
+ * The whole search: library, scores, costs, choice, fusion, distillation, continued pretraining, report.
+ *
+ * @module
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { Decoder, type HuggingFaceConfig, openCheckpoint, writeHuggingFace } from "../../nn/mod.ts";
+import type { Distance } from "../compare.ts";
+import { type DistillLosses, distillStage } from "../distill.ts";
+import { train } from "../loop.ts";
+import type { TrainOptions } from "../options.ts";
+import { pretrainStage } from "../pretrain.ts";
+import type { BatchSource, RunSink, Stage, TokenBatch } from "../stage.ts";
+import { buildLibrary } from "./build_library.ts";
+import { chooseArchitectures, type ChooseOptions, type Chosen } from "./choose.ts";
+import type { Quantity } from "./constraints.ts";
+import { type CostTable, hardwareOf, measureCosts, readCosts, writeCosts } from "./costs.ts";
+import { dependencies } from "./dependency.ts";
+import { enginePath } from "./engine_path.ts";
+import { assembleReport, writeReport } from "./figures.ts";
+import { fuse, fusionGroups, type FusionOptions } from "./fusion.ts";
+import { BlockLibrary, type LibraryOptions } from "./library.ts";
+import { paretoSweep } from "./pareto.ts";
+import { choicesAt, type ModelData, realise, searchSpace } from "./realise.ts";
+import type { PuzzleReport } from "./report_data.ts";
+import { scoreLayer, type ScoreName } from "./scores.ts";
+import type { Scenario, SearchSpace } from "./space.ts";
+import { readJson, writeJson } from "./json_file.ts";
+
+/** Everything that a search is told. */
+export interface PuzzleOptions {
+  /** The model to start from. */
+  readonly parent: ModelData;
+  /** Its config, whose other keys go on, and files to carry along, such as the tokenizer's. */
+  readonly carry?: { readonly like?: HuggingFaceConfig; readonly files?: readonly string[] };
+  /** What is computed in; f32 by default. */
+  readonly dtype?: "f32" | "bf16";
+  /** Text to learn from, from its beginning at each call. */
+  readonly batches: () => BatchSource<TokenBatch>;
+  /** Other text, on which contributions and scores are measured. */
+  readonly calibration: readonly TokenBatch[];
+  /** Other text again, for the figures of the report. */
+  readonly heldOut: readonly TokenBatch[];
+  /** Which variants there are, and how they begin. */
+  readonly library?: LibraryOptions;
+  /** How they train. */
+  readonly bypass: TrainOptions;
+  /** How many layers' variants are in memory at once; all by default. */
+  readonly layersAtOnce?: number;
+  /** How the model will be used. */
+  readonly scenario: Scenario;
+  /** Which score is added up; `kl` by default. */
+  readonly score?: ScoreName;
+  /** Limits, and how to search. */
+  readonly search: ChooseOptions;
+  /** What the Pareto plot is over; throughput, up to 3 times the parent's, by default. */
+  readonly sweep?: { readonly quantity: Quantity; readonly to: number };
+  /** Which feed-forward parts become one; null for none. */
+  readonly fusion: FusionOptions | null;
+  /** How the child learns from the parent; null for not at all. */
+  readonly distill: (DistillLosses & { readonly train: TrainOptions }) | null;
+  /** How it goes on afterwards on text alone; null for not at all. */
+  readonly pretrain: TrainOptions | null;
+  /** Rounds in which costs and models are timed; 7 by default. */
+  readonly rounds?: number;
+}
+
+/** Where a search leaves its files, and who hears of it. */
+export interface PuzzleHost {
+  /** What is found is kept here, and a search that is begun again goes on from it. */
+  readonly folder: string;
+  /** The run of a stage that trains; its folder is below `folder`. */
+  sink(stage: string): RunSink;
+  /** Told what is done now. */
+  tell(line: string): void;
+}
+
+/** What `fusion.json` holds. */
+export interface FusionRecord {
+  /** Blocks of the child whose parts became one. */
+  readonly groups: readonly (readonly number[])[];
+  /** The run that was looked at, and how much its parts depend on each other. */
+  readonly dependency: readonly (readonly number[])[];
+  /** See `FusedModel.depths`. */
+  readonly depths: readonly number[];
+}
+
+/**
+ * Runs a search in `host.folder`, or what is left of it: everything that is there already is taken as it is. Returns the
+ * report, or null when a stage was interrupted. Models are Hugging
+ * Face folders: `child`, `fused`, `distilled` and `pretrained`, as far as they are asked for.
+ */
+export function runPuzzle(options: PuzzleOptions, host: PuzzleHost): Promise<PuzzleReport | null> {
+  return new PuzzleRun(options, host).run();
+}
+
+/** One search, step by step. */
+class PuzzleRun {
+  readonly #seconds: Record<string, number>;
+
+  constructor(readonly options: PuzzleOptions, readonly host: PuzzleHost) {
+    this.#seconds = readJson<Record<string, number>>(this.path("seconds.json")) ?? {};
+  }
+
+  path(name: string): string {
+    return join(this.host.folder, name);
+  }
+
+  async run(): Promise<PuzzleReport | null> {
+    const { options, host } = this, dtype = options.dtype ?? "f32";
+    using parent = Decoder.load(options.parent, { dtype, train: false });
+    const library = BlockLibrary.open(this.path("library"), parent.spec, options.library ?? {});
+    if (!await this.#timed("library", () => this.#buildLibrary(library, parent))) return null;
+    const scores = await this.#timed("scores", () => this.#scores(library, parent));
+    const costs = await this.#timed("costs", () => this.#costs(library));
+    const space = searchSpace(library.variants, scores, costs, options.score ?? "kl");
+    const chosen = await this.#timed("search", () => this.#choose(space));
+    const choices = choicesAt(library.variants, chosen.solutions[0].architecture);
+    this.#realise("child", () => realise(options.parent, library, choices));
+    const fusion = await this.#timed("fusion", () => this.#fuse());
+    const trained = await this.#train(parent, fusion);
+    if (trained === null) return null;
+    host.tell("puzzle: the report");
+    const names = ["child", ...(fusion.groups.length > 0 ? ["fused"] : []), ...trained];
+    const pareto = await this.#timed("sweep", () => this.#sweep(space));
+    const found = {
+      folder: host.folder,
+      parent,
+      library,
+      space,
+      costs,
+      chosen,
+      fusion,
+      names,
+      pareto,
+    };
+    const figures = await this.#timed("figures", () => assembleReport(options, found));
+    const report = { ...figures, seconds: this.#seconds };
+    writeReport(report, found);
+    return report;
+  }
+
+  #buildLibrary(library: BlockLibrary, parent: Decoder): Promise<boolean> {
+    const { batches, calibration, bypass, layersAtOnce } = this.options;
+    this.host.tell(`puzzle: the block library, ${library.entries.length} variants`);
+    return buildLibrary(library, {
+      parent,
+      batches,
+      heldOut: calibration,
+      train: { ...bypass, resume: true },
+      ...(layersAtOnce === undefined ? {} : { layersAtOnce }),
+    }, this.host.sink("library-training"));
+  }
+
+  #scores(library: BlockLibrary, parent: Decoder): Distance[][] {
+    const path = this.path("scores.json");
+    const known = readJson<Distance[][]>(path) ?? [];
+    for (let layer = known.length; layer < parent.spec.blocks.length; layer++) {
+      this.host.tell(`puzzle: scores of block ${layer}`);
+      known.push(scoreLayer(parent, library, layer, this.options.calibration));
+      writeJson(path, known);
+    }
+    return known;
+  }
+
+  #costs(library: BlockLibrary): CostTable {
+    const { dtype = "f32", scenario, rounds = 7 } = this.options, path = this.path("costs.json");
+    const how = { path: enginePath, dtype, rounds };
+    const known = readCosts(path, hardwareOf(how), scenario, (text) => this.host.tell(text));
+    if (known) return known;
+    this.host.tell("puzzle: costs of all parts, measured");
+    const costs = measureCosts(library.spec, library.variants, scenario, how);
+    writeCosts(path, costs);
+    return costs;
+  }
+
+  async #choose(space: SearchSpace): Promise<Chosen> {
+    const path = this.path("choice.json"), known = readJson<Chosen>(path);
+    if (known) return known;
+    this.host.tell("puzzle: the search");
+    const chosen = await chooseArchitectures(space, this.options.search);
+    writeJson(path, chosen);
+    return chosen;
+  }
+
+  async #sweep(space: SearchSpace) {
+    const { quantity, to } = this.options.sweep ?? { quantity: "throughput", to: 3 };
+    const constraints = this.options.search.constraints ?? [];
+    return { quantity, solutions: await paretoSweep(space, { quantity, to, constraints }) };
+  }
+
+  /** Writes a model unless it is there. */
+  #realise(name: string, make: () => ModelData): void {
+    if (existsSync(this.path(name))) return;
+    writeHuggingFace(this.path(name), make(), this.options.carry ?? {});
+  }
+
+  #fuse(): FusionRecord {
+    const { fusion, calibration, dtype = "f32" } = this.options, path = this.path("fusion.json");
+    const known = readJson<FusionRecord>(path);
+    if (known) return known;
+    using child = openCheckpoint(this.path("child"));
+    const { spec } = child;
+    const run = [...spec.blocks.keys()].filter((i) => {
+      const { ffn } = spec.blocks[i];
+      return ffn !== null && ffn.kind !== "linear";
+    });
+    let record: FusionRecord = { groups: [], dependency: [], depths: [] };
+    if (fusion && fusionGroups(spec, fusion).length > 0) {
+      using decoder = Decoder.load(child, { dtype, train: false });
+      const dependency = dependencies(decoder, run, calibration);
+      const groups = fusionGroups(
+        spec,
+        fusion,
+        (i, j) => dependency[run.indexOf(i)][run.indexOf(j)],
+      );
+      const fused = fuse(child, groups, fusion);
+      if (groups.length > 0) this.#realise("fused", () => fused);
+      record = { groups, dependency, depths: fused.depths };
+    }
+    writeJson(path, record);
+    return record;
+  }
+
+  /** Distillation and continued pretraining; the names of their models, or null when one was interrupted. */
+  async #train(parent: Decoder, { groups, depths }: FusionRecord): Promise<string[] | null> {
+    const { distill, pretrain, heldOut } = this.options, names: string[] = [];
+    let from = groups.length > 0 ? "fused" : "child";
+    if (distill) {
+      const { train: how, ...losses } = distill;
+      const mapped = groups.length > 0 ? { depths } : {};
+      const stage = (student: Decoder, batches: BatchSource<TokenBatch>) =>
+        distillStage({ student, teacher: parent, batches, heldOut, ...mapped, ...losses });
+      if (!await this.#stage("distilled", from, how, stage)) return null;
+      names.push(from = "distilled");
+    }
+    if (pretrain) {
+      const stage = (model: Decoder, batches: BatchSource<TokenBatch>) =>
+        pretrainStage({ model, batches, heldOut });
+      if (!await this.#stage("pretrained", from, pretrain, stage)) return null;
+      names.push("pretrained");
+    }
+    return names;
+  }
+
+  async #stage<B extends TokenBatch>(
+    name: string,
+    from: string,
+    how: TrainOptions,
+    make: (model: Decoder, batches: BatchSource<TokenBatch>) => Stage<B>,
+  ): Promise<boolean> {
+    if (existsSync(this.path(name))) return true;
+    this.host.tell(`puzzle: ${name}, from ${from}`);
+    using source = openCheckpoint(this.path(from));
+    using model = Decoder.load(source, { dtype: this.options.dtype ?? "f32" });
+    const stage = make(model, this.options.batches());
+    const { reason } = await this.#timed(
+      name,
+      () => train(stage, { ...how, resume: true }, this.host.sink(`${name}-training`)),
+    );
+    if (reason === "interrupted") return false;
+    const { dtype } = source.entries.get("embedding.weight")!;
+    const stored = dtype === "bf16" || dtype === "f16" ? dtype : "f32";
+    model.save(this.path(name), { ...this.options.carry, dtype: stored });
+    return true;
+  }
+
+  /** Notes how long a part takes; parts that are done take next to nothing and keep the time that they took. */
+  async #timed<T>(name: string, part: () => T | Promise<T>): Promise<T> {
+    const start = performance.now(), result = await part();
+    const seconds = (performance.now() - start) / 1000;
+    this.#seconds[name] = Math.max(seconds, this.#seconds[name] ?? 0);
+    writeJson(this.path("seconds.json"), this.#seconds);
+    return result;
+  }
+}
