@@ -49,9 +49,19 @@ export function gaussianShares(mean: number, width: number, bins: number): numbe
   return weights.map((weight) => weight / total);
 }
 
+/** Shares of a batch in whole numbers: rounded down, and the rest to those that lost the most by it. */
+export function apportion(batch: number, shares: readonly number[]): number[] {
+  const wholes = shares.map((share) => Math.floor(share * batch));
+  const missing = batch - wholes.reduce((sum, count) => sum + count, 0);
+  const lost = (bin: number): number => shares[bin] * batch - wholes[bin];
+  const order = shares.map((_, bin) => bin).sort((a, b) => lost(b) - lost(a) || a - b);
+  for (const bin of order.slice(0, missing)) wholes[bin]++;
+  return wholes;
+}
+
 /**
  * How many rows a batch takes from each bin: its share, as far as there are rows; what is then missing, one after the other
- * from the bin that has the most left.
+ * from the bin that has the most left, with the larger share where bins have the same left.
  *
  * @example
  * ```ts
@@ -66,14 +76,15 @@ export function allocate(
   shares: readonly number[],
   available: readonly number[],
 ): number[] {
-  const taken = shares.map((share, bin) => Math.min(Math.floor(share * batch), available[bin]));
+  const taken = apportion(batch, shares).map((count, bin) => Math.min(count, available[bin]));
   let missing = batch - taken.reduce((sum, count) => sum + count, 0);
-  while (missing > 0) {
+  while (missing-- > 0) {
     const left = available.map((count, bin) => count - taken[bin]);
-    const largest = left.indexOf(Math.max(...left));
-    if (left[largest] === 0) break;
-    taken[largest]++;
-    missing--;
+    const most = Math.max(...left);
+    if (most === 0) break;
+    // Of pools of the same size, the one nearest to the aim.
+    const largest = left.flatMap((count, bin) => count === most ? [bin] : []);
+    taken[largest.reduce((a, b) => shares[b] > shares[a] ? b : a)]++;
   }
   return taken;
 }

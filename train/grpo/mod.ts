@@ -40,6 +40,7 @@ export { grpoStage, type GrpoStageOptions } from "./stage.ts";
 export { completionsTable } from "./table.ts";
 export {
   allocate,
+  apportion,
   type CurriculumOptions,
   GaussianCurriculum,
   gaussianShares,

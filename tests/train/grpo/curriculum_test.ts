@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
   allocate,
+  apportion,
   GaussianCurriculum,
   gaussianShares,
   type Rated,
@@ -73,9 +74,7 @@ Deno.test("a batch takes each bin's share as far as there are rows, and the rest
         const taken = allocate(batch, shares, available);
         const total = available.reduce((sum, count) => sum + count, 0);
         assert.equal(taken.reduce((sum, count) => sum + count, 0), Math.min(batch, total));
-        const least = shares.map((share, bin) =>
-          Math.min(Math.floor(share * batch), available[bin])
-        );
+        const least = apportion(batch, shares).map((count, bin) => Math.min(count, available[bin]));
         const extra = taken.map((count, bin) => count - least[bin]);
         const left = available.map((count, bin) => count - taken[bin]);
         taken.forEach((count, bin) => {
@@ -87,6 +86,17 @@ Deno.test("a batch takes each bin's share as far as there are rows, and the rest
     ),
     { numRuns: 500, seed: 3 },
   );
+});
+
+Deno.test("a batch is apportioned to shares without losing a row, each within one of its share", () => {
+  assert.deepEqual(apportion(1, [0.2, 0.5, 0.3]), [0, 1, 0]);
+  assert.deepEqual(apportion(10, [0.25, 0.25, 0.5]), [3, 2, 5]);
+  const shares = gaussianShares(0.4, 0.2, 7);
+  for (let batch = 0; batch < 40; batch++) {
+    const counts = apportion(batch, shares);
+    assert.equal(counts.reduce((sum, count) => sum + count, 0), batch);
+    assert.ok(counts.every((count, bin) => Math.abs(count - batch * shares[bin]) < 1));
+  }
 });
 
 Deno.test("shares are a Gaussian over the bins, also where it is narrow", () => {
