@@ -8,19 +8,11 @@ import { basename, dirname, join, relative } from "node:path";
 import { type CheckpointSource, Decoder, openCheckpoint } from "../nn/mod.ts";
 import { bytesOf, device } from "../tensor/mod.ts";
 import { Tokenizer } from "../text/mod.ts";
+import { newestModel } from "../train/runs/run.ts";
 import { UsageError } from "./errors.ts";
 import { vocabularyOfGguf } from "./gguf_vocabulary.ts";
 import { locateModel } from "./locate.ts";
-import {
-  choice,
-  integer,
-  type Option,
-  path,
-  required,
-  text,
-  userPath,
-  type Values,
-} from "./options.ts";
+import { choice, integer, type Option, path, text, userPath, type Values } from "./options.ts";
 import { Progress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
 import { watchReads } from "./watch.ts";
@@ -40,9 +32,19 @@ export interface ModelOptions {
   readonly threads: Option<number | undefined>;
 }
 
+/** A model; that of the newest finished run where none is given. */
+const modelOrNewest: Option<string> = {
+  ...text("MODEL", `${modelHelp} (default: the newest finished run's)`),
+  read(given) {
+    const model = given.at(-1) ?? newestModel(userPath("runs"));
+    if (model !== null) return model;
+    throw new UsageError(`is missing. Give it a MODEL, or train one with deno task train`);
+  },
+};
+
 /** Options of every command that runs a model. */
 export const modelOptions: ModelOptions = {
-  model: required(text("MODEL", modelHelp)),
+  model: modelOrNewest,
   tokenizer: path("FILE", tokenizerHelp),
   dtype: choice(["f32", "bf16"], "What to compute in (default: bf16 for bf16 weights, else f32)"),
   threads: integer("N", "CPU threads (default: all)", { min: 1, max: 256, fallback: undefined }),

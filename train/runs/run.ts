@@ -193,14 +193,14 @@ function unusedName(root: string, stage: string): string {
 
 /** The newest run in `root` that `accept` takes; null when there is none. */
 export function newestRun(root: string, accept: (record: RunRecord) => boolean): string | null {
-  if (!existsSync(root)) return null;
-  using index = new RunIndex(root);
-  const record = index.list().find(accept);
+  const record = readRecords(root).find(accept);
   return record === undefined ? null : join(root, record.name);
 }
 
-/** The folder of a trained model in the newest finished run in `root`; null when there is none. */
+/** The folder of the model of the newest finished run in `root`; null when there is none. */
 export function newestModel(root: string): string | null {
-  const folder = newestRun(root, (record) => record.status === "finished" && record.model !== null);
-  return folder === null ? null : join(folder, readRecord(folder)!.model!);
+  const record = readRecords(root).find(({ status, model }) =>
+    status === "finished" && model !== null
+  );
+  return record === undefined ? null : join(root, record.name, record.model!);
 }

@@ -8,7 +8,7 @@
 import { existsSync, readdirSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { readRecord, readRecords, type RunRecord } from "./record.ts";
+import { readRecords, type RunRecord } from "./record.ts";
 
 const indexFile = "index.sqlite";
 
@@ -51,11 +51,11 @@ export class RunIndex implements Disposable {
 
   /** All runs that are still there, the newest first. */
   list(): RunRecord[] {
-    const rows = this.#database.prepare("SELECT name FROM runs ORDER BY created DESC").all();
-    return rows.map(({ name }) => String(name)).flatMap((name) => {
-      const record = readRecord(join(this.#root, name));
-      if (record === null) this.remove(name);
-      return record ?? [];
+    const rows = this.#database.prepare("SELECT record FROM runs ORDER BY created DESC").all();
+    return rows.map(({ record }) => JSON.parse(String(record)) as RunRecord).filter(({ name }) => {
+      const isThere = existsSync(join(this.#root, name));
+      if (!isThere) this.remove(name);
+      return isThere;
     });
   }
 

@@ -1,0 +1,157 @@
+/**
+ * `deno task eval`: what a model is worth on rows that it has not seen.
+ *
+ * @module
+ */
+import { basename } from "node:path";
+import {
+  isChat,
+  isCompletion,
+  openRows,
+  type Row,
+  rowsOf,
+  tokenizeRows,
+} from "../train/data/mod.ts";
+import { rlRow } from "../train/data/synthetic/mod.ts";
+import {
+  type EvalReport,
+  evalTable,
+  evaluate,
+  perplexityOf,
+  type PerplexityReport,
+  type ThinkingMode,
+} from "../train/eval/mod.ts";
+import { decoderCompletions } from "../train/generator.ts";
+import { choiceReward, exactReward, mathReward, type RewardRow } from "../train/rewards/mod.ts";
+import { runCommand } from "./command.ts";
+import { succeeded, UsageError } from "./errors.ts";
+import { modelOptions, type OpenModel, openModel } from "./model.ts";
+import {
+  choice,
+  type Command,
+  flag,
+  integer,
+  number,
+  texts,
+  userPath,
+  type Values,
+} from "./options.ts";
+import { dim, systemTerminal, type Terminal } from "./terminal.ts";
+
+const options = {
+  ...modelOptions,
+  data: texts("PATH", "A file or folder of rows; more than once (default: the embedded tasks)"),
+  rows: integer("N", "The most rows to use", { min: 1, fallback: 200 }),
+  thinking: choice(
+    ["on", "off", "both", "given"],
+    "The reasoning switch of questions (default: both)",
+  ),
+  reward: choice(["math", "exact", "choice"], "How answers are compared (default: math)"),
+  samples: integer("N", "Answers to each question", { min: 1, fallback: 1 }),
+  maxTokens: integer("N", "The most tokens of an answer", { min: 1, fallback: 256 }),
+  temperature: number("T", "0 takes the most likely token", { min: 0, fallback: 0 }),
+  seed: integer("N", "Decides what is drawn", { min: 0, fallback: 0 }),
+  json: flag("End with one line of JSON"),
+};
+
+const command: Command<typeof options> = {
+  name: "eval",
+  summary: "Measures a model: right answers with thinking on and off, and perplexity of texts.",
+  options,
+  examples: ["", "--model ./model --data test.jsonl", "--data book.txt --json"],
+  notes: [
+    "Rows with an answer are questions to be answered; all others are texts and conversations " +
+    "whose perplexity is measured. Embedded tasks are of a part that nothing is trained on.",
+  ],
+};
+
+/** Rows by what is measured of them. */
+interface Questions {
+  readonly questions: readonly RewardRow[];
+  readonly texts: readonly Row[];
+}
+
+/** Runs the command; returns its exit code. */
+export function main(args: readonly string[], terminal: Terminal): Promise<number> {
+  return runCommand(command, args, terminal, async (values) => {
+    const { questions, texts } = values.data.length === 0
+      ? { questions: embedded(values), texts: [] }
+      : await readRows(values, terminal);
+    using model = await openModel(values, terminal);
+    const perplexity = texts.length === 0 ? null : await perplexityOfRows(texts, model);
+    const answers = questions.length === 0 ? [] : await answer(questions, model, values);
+    if (perplexity !== null) {
+      const { tokens, loss, perplexity: figure } = perplexity;
+      terminal.write(
+        `perplexity ${figure.toFixed(3)}  loss ${loss.toFixed(4)}  ${tokens} tokens\n`,
+      );
+    }
+    if (answers.length > 0) terminal.write(evalTable(answers) + "\n");
+    if (values.json) {
+      terminal.write(JSON.stringify({ model: model.name, perplexity, answers }) + "\n");
+    }
+    return succeeded;
+  });
+}
+
+/** Problems of the embedded tasks that nothing is trained on. */
+function embedded({ rows }: Values<typeof options>): RewardRow[] {
+  return Array.from({ length: rows }, (_, i) => {
+    const { prompt, ...row } = rlRow(i, { split: "test" });
+    return { messages: prompt, ...row };
+  });
+}
+
+/** The first rows of files. Throws RowError for one that cannot be used. */
+async function readRows(values: Values<typeof options>, terminal: Terminal): Promise<Questions> {
+  const tell = (line: string): void => terminal.report(dim(line, terminal) + "\n");
+  using rows = await openRows(values.data.map(userPath), { tell });
+  const questions: RewardRow[] = [], texts: Row[] = [];
+  for (let index = 0; index < Math.min(rows.count, values.rows); index++) {
+    for (const row of await rows.read(index)) {
+      const asks = row.answer !== undefined && (isChat(row) || isCompletion(row));
+      if (asks) questions.push(row);
+      else texts.push(row);
+    }
+  }
+  return { questions, texts };
+}
+
+async function perplexityOfRows(
+  texts: readonly Row[],
+  { decoder, tokenizer }: OpenModel,
+): Promise<PerplexityReport> {
+  return await perplexityOf(
+    decoder,
+    tokenizeRows(rowsOf(texts, "texts"), {
+      tokenizer,
+      context: decoder.context,
+      vocabulary: decoder.spec.vocab,
+      tooLong: "truncate",
+    }),
+  );
+}
+
+async function answer(
+  rows: readonly RewardRow[],
+  { decoder, tokenizer }: OpenModel,
+  values: Values<typeof options>,
+): Promise<EvalReport[]> {
+  const isEmbedded = values.data.length === 0;
+  const { reward = isEmbedded ? "exact" : "math", thinking = "both" } = values;
+  const correct = { math: mathReward(), exact: exactReward, choice: choiceReward }[reward];
+  const modes: readonly ThinkingMode[] = thinking === "both" ? ["on", "off"] : [thinking];
+  const { samples, maxTokens, temperature, seed } = values;
+  if (samples > 1 && temperature === 0) {
+    throw new UsageError(
+      `eval: --samples ${samples} at temperature 0 would all be the same. Add --temperature 0.6.`,
+    );
+  }
+  const name = isEmbedded ? "embedded" : values.data.map((path) => basename(path)).join(", ");
+  return await evaluate([{ name, rows, correct }], {
+    ...{ generate: decoderCompletions(decoder), tokenizer, modes },
+    ...{ samples, maxTokens, temperature, seed },
+  });
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args, systemTerminal()));
