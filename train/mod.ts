@@ -49,3 +49,19 @@ export {
 } from "./generator.ts";
 export * from "./rewards/mod.ts";
 export * from "./grpo/mod.ts";
+export { compareDecoders, type Distance, DistanceMean, type HeadInput } from "./compare.ts";
+export { type DistillLosses, type DistillOptions, distillStage } from "./distill.ts";
+export * from "./puzzle/mod.ts";
+export {
+  type Continue,
+  continueBy,
+  type StudentSampleOptions,
+  studentSamples,
+} from "./student_samples.ts";
+export {
+  readTeacherLogits,
+  type ReadTeacherOptions,
+  type TeacherBatch,
+  writeTeacherLogits,
+  type WriteTeacherOptions,
+} from "./teacher_logits.ts";
