@@ -3,19 +3,21 @@
  *
  * @module
  */
-import { call, type MathExpression, symbol } from "./expression.ts";
+import { bareList, call, type MathExpression, symbol } from "./expression.ts";
 import { TokenCursor } from "./cursor.ts";
 import { Rational } from "./rational.ts";
 
 /** Functions that are written before what they are applied to. */
 const functions: ReadonlySet<string> = new Set(
-  "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log exp".split(" "),
+  "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log lg exp".split(" "),
 );
 
 const otherNames: Readonly<Record<string, string>> = {
   asin: "arcsin",
   acos: "arccos",
   atan: "arctan",
+  tg: "tan",
+  ctg: "cot",
   infty: "infinity",
   varnothing: "emptyset",
 };
@@ -126,9 +128,10 @@ export abstract class AtomParser extends TokenCursor {
       const bars = this.bars;
       this.bars = 0;
       const inside = this.list();
+      const items = [...itemsOf(inside)];
+      while (this.skip(";")) items.push(...itemsOf(this.list()));
       this.bars = bars;
       const close = this.expect(")", "]", "[");
-      const items = inside.kind === "collection" && inside.open === "" ? inside.items : [inside];
       if (items.length === 1 && open !== "]" && close !== "[") return inside;
       // ]a, b[ is the other way to write an open interval.
       return {
@@ -219,41 +222,58 @@ export abstract class AtomParser extends TokenCursor {
     return index ? call("root", radicand, index) : call("sqrt", radicand);
   }
 
-  /** The opening brace is read. */
+  /** The opening brace is read. It may be that of a system of equations, which is not closed. */
   #set(): MathExpression {
     return this.nested(() => {
       if (this.skip("\\rbrace")) return symbol("emptyset");
-      const inside = this.list();
-      this.expect("\\rbrace");
-      const items = inside.kind === "collection" && inside.open === "" ? inside.items : [inside];
-      return { kind: "collection", open: "{", close: "}", items };
+      const isSystem = this.sign === "\\begin", inside = this.list();
+      if (isSystem && !this.skip("\\rbrace")) return inside;
+      if (!isSystem) this.expect("\\rbrace");
+      return { kind: "collection", open: "{", close: "}", items: itemsOf(inside) };
     });
   }
 
-  /** \begin{pmatrix} a & b \\ c & d \end{pmatrix}; \begin is read. */
+  /** \begin{pmatrix} a & b \\ c & d \end{pmatrix}, or a system of equations; \begin is read. */
   #matrix(): MathExpression {
     return this.nested(() => {
       this.#environment();
       const rows: MathExpression[][] = [[]];
       while (!this.skip("\\end")) {
         if (this.skip("\\\\")) rows.push([]);
-        else if (!this.skip("&")) rows.at(-1)!.push(this.relation());
+        else if (!this.skip("&") && !this.skip(",")) rows.at(-1)!.push(this.relation());
       }
       this.#environment();
-      return { kind: "matrix", rows: rows.filter((row) => row.length > 0) };
+      const filled = rows.filter((row) => row.length > 0);
+      const isSystem = filled.flat().every(({ kind }) => kind === "relation");
+      return isSystem && filled.length > 0
+        ? bareList(filled.flat())
+        : { kind: "matrix", rows: filled };
     });
   }
 
   /** The name of an environment between braces, and the columns of an array. */
   #environment(): void {
+    const name = this.#words();
+    if (!/matrix$|^array$|^cases$|^aligned$/.test(name)) {
+      this.fail(`not a matrix, ${JSON.stringify(name)}`);
+    }
+    if (name === "array" && this.sign === "{") this.#words();
+  }
+
+  /** {letters} */
+  #words(): string {
     this.expect("{");
     const start = this.at;
-    while (this.token.kind === "symbol" || this.token.kind === "text") this.at++;
-    const name = this.tokens.slice(start, this.at).map(({ text }) => text).join("");
-    if (!/matrix$|^array$/.test(name)) this.fail(`not a matrix, ${JSON.stringify(name)}`);
+    while (this.sign !== "}" && this.token.kind !== "end") this.at++;
+    const words = this.tokens.slice(start, this.at).map(({ text }) => text).join("");
     this.expect("}");
-    if (name === "array" && this.sign === "{") this.argument();
+    return words;
   }
+}
+
+/** Items of a bare list; anything else is one. */
+function itemsOf(inside: MathExpression): readonly MathExpression[] {
+  return inside.kind === "collection" && inside.open === "" ? inside.items : [inside];
 }
 
 function number(digits: string): MathExpression {

@@ -4,6 +4,7 @@
  * @module
  */
 import { call, type Collection, type MathExpression, mentions, partsOf } from "./expression.ts";
+import { matrixOf } from "./matrices.ts";
 import { isSimpleName, sameRelation, valueOf } from "./relations.ts";
 import { sameValue } from "./samples.ts";
 import { isRealSet, sameRealSet } from "./sets.ts";
@@ -40,8 +41,7 @@ function same(gold: MathExpression, answer: MathExpression, comparison: Comparis
   if (a.kind === "relation" || b.kind === "relation") return sameWithRelations(a, b, comparison);
   if (isRealSet(a) && isRealSet(b) && sameRealSet(a, b)) return true;
   if (a.kind === "collection" || b.kind === "collection") return sameCollection(a, b, comparison);
-  if (a.kind === "matrix" || b.kind === "matrix") return sameMatrix(a, b, comparison);
-  return sameScalar(a, b);
+  return sameMatrix(a, b, comparison) || sameScalar(a, b);
 }
 
 /** a ± b is the list a + b, a − b. */
@@ -72,7 +72,8 @@ function sameWithRelations(
       isSimpleName(a.sides[0]) && isSimpleName(b.sides[0]) && !isMembership(a) && !isMembership(b);
     return !named && same(goldValue, answerValue, comparison);
   }
-  const allowed = a.kind === "relation" || comparison.relationsForSets === true;
+  const allowed = (a.kind === "relation" && !isMembership(a)) ||
+    comparison.relationsForSets === true;
   const [left, right] = [goldValue ?? a, answerValue ?? b];
   return allowed && isRealSet(left) && isRealSet(right) && sameRealSet(left, right);
 }
@@ -91,8 +92,9 @@ function sameCollection(a: MathExpression, b: MathExpression, comparison: Compar
   }
   if (a.kind !== "collection" || b.kind !== "collection") {
     const [collection, other] = a.kind === "collection" ? [a, b] : [b, a];
-    const { items } = collection as Collection;
-    return items.length === 1 && sameItem(items[0], other);
+    const { items, open } = collection as Collection;
+    // 5/2 or 2.5
+    return (open === "" || items.length === 1) && items.every((item) => sameItem(item, other));
   }
   const [first, second] = [spreadAssignment(a), spreadAssignment(b)];
   if (isOrdered(first) !== isOrdered(second) && (first.open === "{" || second.open === "{")) {
@@ -139,37 +141,10 @@ function sameInAnyOrder(
 }
 
 function sameMatrix(a: MathExpression, b: MathExpression, comparison: Comparison): boolean {
-  const [left, right] = [productOfMatrices(a), productOfMatrices(b)];
-  if (left?.kind !== "matrix" || right?.kind !== "matrix") return false;
+  const [left, right] = [matrixOf(a), matrixOf(b)];
+  if (!left || !right) return false;
   return left.rows.length === right.rows.length &&
     left.rows.every((row, i) => sameInOrder(row, right.rows[i], (x, y) => same(x, y, comparison)));
-}
-
-/** Matrices multiplied, also by a number; null for what is no matrix. */
-function productOfMatrices(expression: MathExpression): MathExpression | null {
-  if (expression.kind === "matrix") return expression;
-  if (expression.kind !== "call" || expression.name !== "multiply") return null;
-  const [a, b] = expression.arguments;
-  const [left, right] = [productOfMatrices(a), productOfMatrices(b)];
-  if (left?.kind === "matrix" && right?.kind === "matrix") {
-    if (left.rows.some((row) => row.length !== right.rows.length)) return null;
-    const columns = right.rows[0].map((_, j) => right.rows.map((row) => row[j]));
-    const rows = left.rows.map((row) =>
-      columns.map((column) =>
-        row.map((entry, k) => call("multiply", entry, column[k])).reduce((x, y) =>
-          call("add", x, y)
-        )
-      )
-    );
-    return { kind: "matrix", rows };
-  }
-  const matrix = left ?? right;
-  if (matrix?.kind !== "matrix") return null;
-  const factor = left ? b : a;
-  return {
-    kind: "matrix",
-    rows: matrix.rows.map((row) => row.map((entry) => call("multiply", factor, entry))),
-  };
 }
 
 /** Numbers and formulas. 28% is 0.28, and where only one side says percent it is 28 as well. */

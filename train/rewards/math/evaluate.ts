@@ -127,6 +127,7 @@ const calls: Readonly<Record<string, (...values: Complex[]) => Complex>> = {
   ln: complex.log,
   // In mathematics log is the natural one unless a base stands there; sources differ, so 10 is not assumed.
   log: (x, base) => base ? quotient(complex.log(x), complex.log(base)) : complex.log(x),
+  lg: (x) => quotient(complex.log(x), real(Math.LN10)),
   abs: (x) => real(complex.magnitude(x)),
   sin: complex.sin,
   cos: complex.cos,

@@ -35,14 +35,15 @@ export class Rational {
     return new Rational(sign * numerator / divisor, sign * denominator / divisor);
   }
 
-  /** The value of decimal digits such as `12.50` or `.4`. Throws RangeError for anything else. */
+  /** The value of decimal digits such as `12.50`, `.4` or `1.2e-3`. Throws RangeError for anything else. */
   static parse(digits: string): Rational {
-    const match = /^(\d*)(?:\.(\d*))?$/.exec(digits);
-    if (!match || !/\d/.test(digits)) {
+    const match = /^(\d*)(?:\.(\d*))?(?:[eE]([-+]?\d{1,3}))?$/.exec(digits);
+    if (!match || !/^\.?\d/.test(digits)) {
       throw new RangeError(`Rational: not a decimal number (${JSON.stringify(digits)}).`);
     }
-    const [, whole, decimals = ""] = match;
-    return Rational.of(BigInt(whole + decimals), 10n ** BigInt(decimals.length));
+    const [, whole, decimals = "", exponent = "0"] = match;
+    const places = BigInt(exponent) - BigInt(decimals.length), value = BigInt(whole + decimals);
+    return places >= 0n ? Rational.of(value * 10n ** places) : Rational.of(value, 10n ** -places);
   }
 
   /** this + other */

@@ -13,12 +13,12 @@ const rounding = 1e-9;
 /** A decimal number may stand for one that it differs from by less than this, where the other has no decimal end. */
 const decimalPrecision = 1e-6;
 
-/** Points at which formulas with variables are compared, and how many must have values. */
-const points = 12, pointsNeeded = 3;
+/** Points at which formulas with variables are compared; the last have whole numbers; and how many must have values. */
+const points = 16, wholePoints = 4, pointsNeeded = 3;
 
 /**
- * The value of a variable at a point: positive at the even ones, of either sign at the odd ones. It depends on the name and
- * the point alone, so that the same text always has the same values.
+ * The value of a variable at a point: positive at the even ones, of either sign at the odd ones, a positive whole number at
+ * the last. It depends on the name and the point alone, so that the same text always has the same values.
  */
 export function sampleOf(name: string, point: number): Complex {
   let hash = 2166136261 ^ (point * 0x9e3779b9);
@@ -26,6 +26,8 @@ export function sampleOf(name: string, point: number): Complex {
   hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
   hash = Math.imul(hash ^ (hash >>> 12), 0x297a2d39);
   const uniform = ((hash ^ (hash >>> 15)) >>> 0) / 2 ** 32;
+  const whole = point - (points - wholePoints);
+  if (whole >= 0) return real(2 * whole + (uniform < 0.5 ? 1 : 2));
   const value = 0.3 + 2.4 * uniform;
   return real(point % 2 === 1 && uniform > 0.4 ? -value : value);
 }

@@ -52,6 +52,7 @@ const spellings: readonly (readonly [RegExp, string])[] = [
   [/¾/g, "\\frac34 "],
   [/\\[dtc]frac/g, "\\frac"],
   [/\\d?tbinom|\\dbinom/g, "\\binom"],
+  [/(?:\^\s*(?:\{\s*\\circ\s*\}|\\circ)|°)\s*\\(?:mathrm|text)\s*\{\s*[CF]\s*\}/g, " "],
   [/\^\s*(?:\{\s*\\(?:circ|degree)\s*\}|\\(?:circ|degree))|\\degree(?![a-z])|°/g, " "],
   [/\\left\s*\.|\\right\s*\.|\\(?:left|right|[bB]igg?[lrm]?)(?![a-z])/g, " "],
   [/\\(?:displaystyle|textstyle|limits|nolimits|qquad|quad|hfill|phantom\{[^{}]*\})/g, " "],
@@ -68,7 +69,7 @@ const spellings: readonly (readonly [RegExp, string])[] = [
 /** Names that need no backslash. */
 const commandWords: ReadonlySet<string> = new Set(
   ("sin cos tan cot sec csc arcsin arccos arctan asin acos atan sinh cosh tanh ln log exp sqrt abs " +
-    "max min gcd lcm pi infty").split(" "),
+    "max min gcd lcm lg tg ctg pi infty").split(" "),
 );
 
 /** Units that look like products of variables. */
@@ -91,7 +92,17 @@ export function normalizeSigns(text: string): string {
   const whole = text.replaceAll("\f", "\\f");
   // Twice escaped backslashes; where there are matrices they may be line ends.
   const once = whole.includes("\\begin") ? whole : whole.replace(/\\\\(?=[a-zA-Z{}])/g, "\\");
-  return spellings.reduce((result, [from, to]) => result.replace(from, to), once);
+  const finite = once.replace(
+    /(\d{1,99})\.(\d{0,99})\\overline\s*\{(\d{1,99})\}/g,
+    repeatingDecimal,
+  );
+  return spellings.reduce((result, [from, to]) => result.replace(from, to), finite);
+}
+
+/** 0.1\overline{6} is (16 − 1) / 90. */
+function repeatingDecimal(_: string, whole: string, fixed: string, repeated: string): string {
+  const numerator = BigInt(whole + fixed + repeated) - BigInt(whole + fixed);
+  return `\\frac{${numerator}}{${"9".repeat(repeated.length)}${"0".repeat(fixed.length)}}`;
 }
 
 /** The tokens of a formula, closed by one of kind `end`. Throws MathSyntaxError for signs that no formula has. */
@@ -99,8 +110,8 @@ export function mathTokens(text: string, { grouped = false }: TokenOptions = {})
   checkLength(text.length, mostCharacters, "characters");
   const source = normalizeSigns(text).trim().replace(/[.,;:\s]+$/, "");
   const number = grouped
-    ? /(?:\d{1,3}(?:,\d{3})+(?!\d)|\d{1,3}(?: \d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+/y
-    : /(?:\d{1,3}(?: \d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+/y;
+    ? /(?:\d{1,3}(?:,\d{3})+(?!\d)|\d{1,3}(?: \d{3})+(?!\d)|\d+)(?:\.\d+)?(?:[eE][-+]?\d{1,3}(?!\d))?|\.\d+/y
+    : /(?:\d{1,3}(?: \d{3})+(?!\d)|\d+)(?:\.\d+)?(?:[eE][-+]?\d{1,3}(?!\d))?|\.\d+/y;
   const tokens: MathToken[] = [];
   let at = 0;
   const take = (pattern: RegExp): string | null => {
@@ -178,7 +189,11 @@ function textTokens(words: string): MathToken[] {
   const plain = words.replaceAll("\\", " ").trim().replace(/^\(([^()]*)\)$/, "$1").trim();
   if (plain === "") return [];
   if (/^[,;.]$/.test(plain)) return [{ kind: "operator", text: "," }];
-  if (/^[a-zA-Z]$/.test(plain)) return [{ kind: "symbol", text: plain }];
+  // A space before it makes a letter a unit: `5\text{ m}`.
+  if (/^[a-zA-Z]$/.test(plain)) {
+    return [{ kind: /^\s/.test(words) ? "text" : "symbol", text: plain }];
+  }
+  if (commandWords.has(plain)) return [{ kind: "command", text: plain }];
   // `3\text{ and }4`, and also `(3, 3) \text{ for part (a) and } (1, 1)`
   if (/(?:^|\s)(?:and|or)$/.test(plain)) return [{ kind: "operator", text: "," }];
   if (/^(?:percent|pct|%)$/.test(plain)) return [{ kind: "operator", text: "%" }];
