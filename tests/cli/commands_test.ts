@@ -65,7 +65,19 @@ Deno.test({
 
 Deno.test("every command shows its help, from any folder", () =>
   withFolder(async (cwd) => {
-    for (const name of ["generate", "chat", "summary", "convert", "doctor"]) {
+    for (
+      const name of [
+        "train",
+        "runs",
+        "eval",
+        "inspect",
+        "generate",
+        "chat",
+        "summary",
+        "convert",
+        "doctor",
+      ]
+    ) {
       const { code, out, errors } = await runTask(name, ["--help"], { cwd });
       assert.deepEqual([code, errors], [0, ""]);
       assert.ok(out.includes(`usage: deno task ${name} [options]`), out);

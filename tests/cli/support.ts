@@ -120,6 +120,46 @@ export async function runTask(
   return { code, out: decode(stdout), errors: decode(stderr) };
 }
 
+/** When and how a command is ended. */
+export interface InterruptOptions {
+  readonly cwd: string;
+  /** As soon as it has reported this. */
+  readonly at: RegExp;
+  readonly signal: Deno.Signal;
+}
+
+/** Runs a command's program, which alone gets the signal. Returns its exit code and what it reported. */
+export async function interruptTask(
+  name: string,
+  args: readonly string[],
+  { cwd, at, signal }: InterruptOptions,
+): Promise<Omit<Outcome, "out">> {
+  const { INIT_CWD: _, ...env } = Deno.env.toObject();
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "-A",
+      "--config",
+      join(root, "deno.json"),
+      join(root, "cli", `${name}.ts`),
+      ...args,
+    ],
+    cwd,
+    env,
+    clearEnv: true,
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  let errors = "", isSent = false;
+  for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
+    errors += text;
+    if (isSent || !at.test(errors)) continue;
+    child.kill(signal);
+    isSent = true;
+  }
+  return { code: (await child.status).code, errors };
+}
+
 /** The last line of stdout, parsed. */
 export function lastJson({ out }: Outcome): Record<string, unknown> {
   return JSON.parse(out.trimEnd().split("\n").at(-1)!) as Record<string, unknown>;

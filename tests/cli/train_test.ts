@@ -2,9 +2,15 @@
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { readStepLog } from "../../train/runs/step_log.ts";
-import { lastJson, runTask, template, withFolder, writeTinyModel } from "./support.ts";
+import {
+  interruptTask,
+  lastJson,
+  runTask,
+  template,
+  withFolder,
+  writeTinyModel,
+} from "./support.ts";
 
 /** A small run on words, whose steps take milliseconds. */
 const small = [
@@ -40,29 +46,6 @@ function curve(folder: string): unknown[] {
   );
 }
 
-/** Runs `train` until a step is reported, then sends a signal; returns its exit code and what it told. */
-async function interrupt(
-  cwd: string,
-  args: readonly string[],
-  signal: Deno.Signal,
-): Promise<{ code: number; errors: string }> {
-  const root = fileURLToPath(new URL("../..", import.meta.url));
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", join(root, "cli/train.ts"), ...args],
-    cwd,
-    stdout: "null",
-    stderr: "piped",
-  }).spawn();
-  let errors = "", isSent = false;
-  for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
-    errors += text;
-    if (isSent || !/ {2}1\d\/\d+ {2}loss/.test(errors)) continue;
-    child.kill(signal);
-    isSent = true;
-  }
-  return { code: (await child.status).code, errors };
-}
-
 Deno.test("a model is trained, and text made from it; a pipe gets no escape codes", () =>
   withFolder(async (cwd) => {
     writeWords(cwd);
@@ -92,7 +75,11 @@ for (const signal of ["SIGINT", "SIGKILL"] as const) {
       const long = ["pretrain", ...small, "--steps", "300"];
       const whole = await runTask("train", [...long, "--name", "whole"], { cwd });
       assert.equal(whole.code, 0, whole.errors);
-      const { code, errors } = await interrupt(cwd, [...long, "--name", "cut"], signal);
+      const { code, errors } = await interruptTask("train", [...long, "--name", "cut"], {
+        cwd,
+        at: / {2}[4-9]\d\/\d+ {2}loss/,
+        signal,
+      });
       assert.notEqual(code, 0);
       if (signal === "SIGINT") {
         assert.equal(code, 130);
