@@ -36,7 +36,7 @@ export interface TaskOptions {
   readonly stage?: string;
   /** Names of tasks, equally often; all by default. */
   readonly tasks?: readonly string[];
-  /** Difficulties to draw from, as far as a task has them; all by default. */
+  /** Difficulties to draw from, easier ones more often, as far as a task has them; all by default. */
   readonly levels?: readonly number[];
   /**
    * How many of the traces go in small steps, 0 to 1; 0.4 by default. The others are brief, as of somebody who reckons in
@@ -95,7 +95,8 @@ export function taskAt(index: number, options: TaskOptions = {}): GeneratedTask 
   const own = new RandomKey(seed).derive("synthetic").derive(stage).derive(split).derive(index);
   const choice = new Draw(own.derive("choice"));
   const { task, levels } = choice.pick(candidates);
-  const level = choice.pick(levels);
+  // The easier of two draws: of four levels, the first comes seven times as often as the last.
+  const level = Math.min(choice.pick(levels), choice.pick(levels));
   for (let attempt = 0;; attempt++) {
     const key = own.derive(attempt);
     const problem = task.problem(level, new Draw(key.derive("problem")));

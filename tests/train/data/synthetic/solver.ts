@@ -56,6 +56,7 @@ const solvers: Readonly<Record<string, (question: string) => string>> = {
     if (/last two/.test(question)) return word.slice(word.length - 2).join("-");
     if (/last/.test(question)) return word[word.length - 1];
     if (from) return word.join("-").replaceAll(from, to);
+    if (/Copy|Repeat|again/.test(question)) return word.join("-");
     return Array.from(word.join("-")).reverse().join("");
   },
   lists(question) {

@@ -29,6 +29,18 @@ function numbered(word: readonly string[]): string[] {
   return word.map((letter, i) => `${i + 1}${letter}`);
 }
 
+const repeat: Operation = (word, draw) => {
+  const answer = spell(word);
+  const wording = draw.pick(["Copy", "Repeat", "Write again"]);
+  return {
+    question: `${wording} (${answer}).`,
+    content: `repeat(${answer})`,
+    careful: [answer],
+    brief: [answer],
+    answer,
+  };
+};
+
 const reverse: Operation = (word, draw) => {
   const answer = spell(word.toReversed());
   const wording = draw.pick(["Reverse", "Write backwards", "Turn around"]);
@@ -79,4 +91,4 @@ const replace: Operation = (word, draw) => {
   };
 };
 
-const operations = [reverse, letterAt, lastLetters, replace];
+const operations = [repeat, reverse, letterAt, lastLetters, replace];
