@@ -1,6 +1,6 @@
 /**
- * `deno task bench dispatch|gemm|attention|train-step [--json] [--peer]`: measures this machine's ceilings and our kernels
- * in one run; `--peer` runs PyTorch on the same work beside them.
+ * `deno task bench dispatch|gemm|attention|train-step|curve [--json] [--peer] [--text FILE]`: measures this machine's
+ * ceilings and our work in one run; `--peer` runs PyTorch on the same work beside it. `curve` learns the text of a file.
  *
  * @module
  */
@@ -8,36 +8,68 @@ import { parseArgs } from "node:util";
 import { attention } from "./attention.ts";
 import { findCompiler } from "../ffi/mod.ts";
 import { Ceiling, type Ceilings } from "../tensor/ceilings.ts";
+import { curve } from "./curve.ts";
 import { dispatch } from "./dispatch.ts";
 import { gemm } from "./gemm.ts";
 import { type PeerFigures, torchFigures } from "./peers/peer.ts";
 import { printReport, type Row } from "./report.ts";
 import { trainStep } from "./train_step.ts";
 
-const benches: Record<string, (ceilings: readonly Ceilings[], peer: PeerFigures) => Row[]> = {
-  dispatch,
-  gemm,
-  attention,
-  "train-step": trainStep,
-};
-const usage = `usage: deno task bench ${Object.keys(benches).join("|")} [--json] [--peer]`;
+/** What a bench is asked for. */
+interface Request {
+  readonly ceilings: readonly Ceilings[];
+  /** Whether PyTorch works beside it. */
+  readonly peer: boolean;
+  readonly threads: number;
+  /** The file to learn from, for `curve`. */
+  readonly text: string | undefined;
+}
 
-function main(): number {
+type Bench = (request: Request) => Row[] | Promise<Row[]>;
+
+const benches: Record<string, Bench> = {
+  dispatch: withFigures("dispatch", dispatch),
+  gemm: withFigures("gemm", gemm),
+  attention: withFigures("attention", attention),
+  "train-step": withFigures("train-step", trainStep),
+  curve: ({ text, peer }) => curve(text!, peer),
+};
+const usage = `usage: deno task bench ${
+  Object.keys(benches).join("|")
+} [--json] [--peer] [--text FILE]`;
+
+/** A bench that is given PyTorch's figures by the names of its rows. */
+function withFigures(
+  name: string,
+  bench: (ceilings: readonly Ceilings[], figures: PeerFigures) => Row[],
+): Bench {
+  return ({ ceilings, peer, threads }) => bench(ceilings, peer ? torchFigures(name, threads) : {});
+}
+
+async function main(): Promise<number> {
   let parsed;
   try {
     parsed = parseArgs({
       args: Deno.args.filter((arg) => arg !== "--"),
       allowPositionals: true,
-      options: { json: { type: "boolean" }, peer: { type: "boolean" } },
+      options: {
+        json: { type: "boolean" },
+        peer: { type: "boolean", default: false },
+        text: { type: "string" },
+      },
     });
   } catch (error) {
     console.error(`bench: ${(error as Error).message}\n${usage}`);
     return 2;
   }
-  const { positionals: [name], values: { json, peer } } = parsed;
+  const { positionals: [name], values: { json, peer, text } } = parsed;
   const bench = benches[name ?? ""];
   if (!bench) {
     console.error(`bench: there is no bench "${name ?? ""}".\n${usage}`);
+    return 2;
+  }
+  if (name === "curve" && text === undefined) {
+    console.error(`bench: curve needs a text, such as tiny Shakespeare: --text FILE.\n${usage}`);
     return 2;
   }
   const compiler = findCompiler();
@@ -47,11 +79,11 @@ function main(): number {
   }
   const cores = navigator.hardwareConcurrency, ceiling = new Ceiling(compiler);
   const ceilings = (cores > 1 ? [1, cores] : [1]).map((threads) => ceiling.measure(threads));
-  const rows = bench(ceilings, peer ? torchFigures(name, cores) : {});
+  const rows = await bench({ ceilings, peer, threads: cores, text });
   const report = { bench: name, ceilings: ceilings.at(-1)!, rows };
   printReport(report);
   if (json) console.log(JSON.stringify(report));
   return 0;
 }
 
-Deno.exit(main());
+Deno.exit(await main());
