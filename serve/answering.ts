@@ -160,6 +160,9 @@ async function send(
       ...(error === null ? {} : { error: error.message }),
     });
   };
+  const { signal } = context.req.raw;
+  signal.addEventListener("abort", lost, { once: true });
+  if (signal.aborted) lost();
   if (request.stream) {
     const includeUsage = request.stream_options?.include_usage === true;
     return streamAnswers(generation, tools, {
@@ -169,9 +172,6 @@ async function send(
       onEnd: (error) => finish(200, error),
     });
   }
-  const { signal } = context.req.raw;
-  signal.addEventListener("abort", lost, { once: true });
-  if (signal.aborted) lost();
   try {
     const body = await completeWhole(generation, tools);
     finish(200, null);
@@ -180,8 +180,6 @@ async function send(
     const known = toApiError(error);
     finish(known.status, known);
     throw error;
-  } finally {
-    signal.removeEventListener("abort", lost);
   }
 }
 

@@ -31,7 +31,8 @@ export class EventStream {
   readonly #options: EventStreamOptions;
   readonly #heartbeat: ReturnType<typeof setInterval>;
   #controller!: ReadableStreamDefaultController<Uint8Array>;
-  #room = Promise.withResolvers<void>();
+  /** Resolves when the client has room again; null while it has. All who write wait for the same. */
+  #room: PromiseWithResolvers<void> | null = null;
   #lastMs = performance.now();
   #open = true;
 
@@ -40,7 +41,7 @@ export class EventStream {
     this.#options = options;
     this.body = new ReadableStream<Uint8Array>({
       start: (controller) => void (this.#controller = controller),
-      pull: () => this.#room.resolve(),
+      pull: () => this.#makeRoom(),
       cancel: () => this.#lose(),
     }, new ByteLengthQueuingStrategy({ highWaterMark: roomBytes }));
     this.#heartbeat = setInterval(() => this.#beat(), options.heartbeatMs);
@@ -76,11 +77,16 @@ export class EventStream {
     this.#controller.enqueue(encoder.encode(text));
     this.#lastMs = performance.now();
     if (this.#controller.desiredSize! > 0) return;
-    this.#room = Promise.withResolvers<void>();
+    this.#room ??= Promise.withResolvers<void>();
     const timer = setTimeout(() => this.#giveUp(), this.#options.stallMs);
     await this.#room.promise;
     clearTimeout(timer);
     if (!this.#open) throw new ClientLostError("The client has left.");
+  }
+
+  #makeRoom(): void {
+    this.#room?.resolve();
+    this.#room = null;
   }
 
   #beat(): void {
@@ -99,7 +105,7 @@ export class EventStream {
   #lose(): void {
     if (!this.#open) return;
     this.#close();
-    this.#room.resolve();
+    this.#makeRoom();
     this.#options.onLost();
   }
 

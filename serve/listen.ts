@@ -7,6 +7,9 @@ import { createApp } from "./app.ts";
 import { loadPage } from "./page.ts";
 import { Server, type ServerOptions } from "./server.ts";
 
+/** How long connections without a request may stay when the server ends. */
+const hangUpMs = 1000;
+
 /** Where to listen. */
 export interface ListenOptions {
   /** An address of this machine; 127.0.0.1 by default. */
@@ -38,7 +41,11 @@ export async function listen(
 ): Promise<ListeningServer> {
   const server = new Server(options);
   const app = createApp(server, await loadPage());
-  const http = Deno.serve({ hostname, port, onListen: () => {} }, (request) => app.fetch(request));
+  const closing = new AbortController();
+  const http = Deno.serve(
+    { hostname, port, signal: closing.signal, onListen: () => {} },
+    (request) => app.fetch(request),
+  );
   const { addr } = http;
   const shown = addr.hostname.includes(":") ? `[${addr.hostname}]` : addr.hostname;
   return {
@@ -46,7 +53,10 @@ export async function listen(
     url: `http://${shown}:${addr.port}`,
     async shutdown(timeoutMs) {
       const finished = await server.drain(timeoutMs);
+      // Whoever still holds a connection, with half a request say, has had time enough.
+      const timer = setTimeout(() => closing.abort(), hangUpMs);
       await http.shutdown();
+      clearTimeout(timer);
       return finished;
     },
   };

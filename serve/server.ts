@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { setTimeout as delay } from "node:timers/promises";
 import type { Tokenizer } from "../text/mod.ts";
 import type { EngineHost } from "./engine_host.ts";
 import { ApiError } from "./errors.ts";
@@ -42,6 +43,8 @@ export interface Admission extends Disposable {
   begun(): void;
 }
 
+/** How long answers that were cut off have to say so. */
+const farewellMs = 2000;
 /** How soon a client may try again, in seconds. */
 const retrySeconds = { loading: 5, draining: 10, full: 1 };
 
@@ -182,7 +185,7 @@ export class Server {
     const finished = await Promise.race([this.#idle.promise.then(() => true), cut.promise]);
     clearTimeout(timer);
     this.options.host.abortAll();
-    await this.#idle.promise;
+    if (!finished) await Promise.race([this.#idle.promise, delay(farewellMs)]);
     return finished;
   }
 }

@@ -40,3 +40,13 @@ Deno.test("a client that takes nothing is waited for, then given up", async () =
   }, ClientLostError);
   assert.equal(lost, 1);
 });
+
+Deno.test("several who write at once all go on when there is room", async () => {
+  const stream = new EventStream(options);
+  const text = "x".repeat(70_000);
+  const writers = [1, 2, 3].map(() => stream.send({ text }));
+  const reading = stream.response.text();
+  await Promise.all(writers);
+  await stream.end();
+  assert.equal((await reading).split("data: ").length, 5);
+});

@@ -223,3 +223,13 @@ Deno.test("other origins are let in only when they are named", async () => {
     server: { origins: ["https://page.example"] },
   });
 });
+
+Deno.test("a connection with half a request does not keep the server from ending", () =>
+  withServer(async ({ url, shutdown }) => {
+    const { hostname, port } = new URL(url);
+    using connection = await Deno.connect({ hostname, port: Number(port) });
+    await connection.write(
+      new TextEncoder().encode("POST /v1/completions HTTP/1.1\r\nHost: x\r\n"),
+    );
+    assert.equal(await shutdown(1000), true);
+  }));
