@@ -23,6 +23,7 @@ KERNEL(scatter_sum) {
   FOR_GRID(column, INTEGER(3) * inner) {
     const int64_t i = column / inner, j = column % inner;
     arith *out = POINTER(arith, 0) + i * n * inner + j;
+#pragma unroll 1
     for (int64_t k = 0; k < m; k++) {
       const int64_t at = (i * m + k) * inner + j, index = POINTER(const int32_t, 1)[at];
       if (index_fits(context, index, at, n)) out[index * inner] += load(POINTER(const real, 2) + at);

@@ -56,7 +56,7 @@ typedef float arith;
 enum { THREADS = 256, WARPS = THREADS / 32 };
 
 #define KERNEL_OF(threads, name)                                                                                      \
-  extern "C" __global__ void __launch_bounds__(threads)                                                               \
+  extern "C" __global__ void __launch_bounds__(threads, 2)                                                             \
       TYPED(name)(const __grid_constant__ Slots args, const Context context)
 #define KERNEL(name) KERNEL_OF(THREADS, name)
 

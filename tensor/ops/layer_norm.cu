@@ -47,6 +47,7 @@ KERNEL(layer_norm_backward) {
   const real *weight = POINTER(const real, 5);
   const float *means = POINTER(const float, 6) + start, *rstd = POINTER(const float, 7) + start;
   const bool wide = rows_are_wide(dim, g, x, weight, POINTER(void, 0));
+  const float share = 1.0f / (float)dim;
   float gs[VECTOR], xs[VECTOR], ws[VECTOR];
   for (int64_t row = threadIdx.x / 32; row < count; row += WARPS) {
     const OneWarp team;
@@ -64,7 +65,7 @@ KERNEL(layer_norm_backward) {
       }
     }
     sum = sum_over(team, sum), products = sum_over(team, products);
-    if (team.rank() == 0) level[row] = sum / (float)dim * r, along[row] = products / (float)dim * r * r * r;
+    if (team.rank() == 0) level[row] = sum * share * r, along[row] = products * share * r * r * r;
   }
   __syncthreads();
   const OneBlock team;

@@ -51,6 +51,7 @@ KERNEL(rms_norm_backward) {
   const real *weight = POINTER(const real, 4), *direct = args.slot[6] ? POINTER(const real, 6) + start * dim : 0;
   const float *rstd = POINTER(const float, 5) + start;
   const bool wide = rows_are_wide(dim, g, x, weight, direct) && is_aligned(POINTER(void, 0));
+  const float share = 1.0f / (float)dim;
   float gs[VECTOR], xs[VECTOR], ws[VECTOR], ds[VECTOR];
   for (int64_t row = threadIdx.x / 32; row < count; row += WARPS) {
     const OneWarp team;
@@ -63,7 +64,7 @@ KERNEL(rms_norm_backward) {
       for (int k = 0; k < VECTOR; k++) products += gs[k] * ws[k] * xs[k];
     }
     products = sum_over(team, products);
-    if (team.rank() == 0) along[row] = products / (float)dim * rstd[row] * rstd[row] * rstd[row];
+    if (team.rank() == 0) along[row] = products * share * rstd[row] * rstd[row] * rstd[row];
   }
   __syncthreads();
   const OneBlock team;
