@@ -65,3 +65,4 @@ export {
   writeTeacherLogits,
   type WriteTeacherOptions,
 } from "./teacher_logits.ts";
+export * from "./runs/mod.ts";

@@ -14,8 +14,11 @@ export interface Provenance {
   readonly version: string;
   /** The commit of the package's folder and whether files differ from it; null outside of a git checkout. */
   readonly git: { readonly commit: string; readonly changed: boolean } | null;
+  /** The version of Deno. */
   readonly deno: string;
+  /** The version of V8. */
   readonly v8: string;
+  /** The machine. */
   readonly hardware: {
     readonly os: string;
     readonly arch: string;

@@ -19,6 +19,7 @@ export interface RunRecord {
   readonly name: string;
   /** What runs: a stage's name, or `pipeline`. */
   readonly stage: string;
+  /** As it said last: see {@linkcode statusOf}. */
   readonly status: RunStatus;
   /** Optimizer steps done. */
   readonly step: number;
@@ -28,6 +29,7 @@ export interface RunRecord {
   readonly metrics: Readonly<Record<string, number | null>>;
   /** The folder of the trained model, relative to the run's folder; null until there is one. */
   readonly model: string | null;
+  /** What decided everything random. */
   readonly seed: number;
   /** When it began, as ISO 8601. */
   readonly created: string;
@@ -35,6 +37,7 @@ export interface RunRecord {
   readonly updated: string;
   /** The process that runs it, or ran it last. */
   readonly process: { readonly id: number; readonly host: string };
+  /** What it was made with. */
   readonly provenance: Provenance;
 }
 

@@ -33,6 +33,7 @@ export interface RunDescription {
   readonly stage: string;
   /** Optimizer steps in all; null when nobody knows. */
   readonly steps: number | null;
+  /** What decides everything random. */
   readonly seed: number;
   /** The configuration with everything resolved, as YAML. */
   readonly config: string;
@@ -43,7 +44,25 @@ export const configFile = "config.yaml";
 /** The record and the index are written at most so often. */
 const recordMs = 1000;
 
-/** A run in this process. Dispose of it at the end, whatever the end is. */
+/**
+ * A run in this process. Dispose of it at the end, whatever the end is.
+ *
+ * @example
+ * ```ts
+ * import { readStepLog, Run } from "@denotron/denotron/train";
+ * import assert from "node:assert/strict";
+ *
+ * const root = await Deno.makeTempDir();
+ * {
+ *   using run = Run.create(root, { name: "first", stage: "sft", steps: 1, seed: 0, config: "lr: 1" });
+ *   using stage = run.stage("", { signal: new AbortController().signal, watchers: [] });
+ *   stage.metrics(1, { loss: 2.5 }); // which train() does with a stage as its RunSink
+ *   run.end("finished");
+ * }
+ * assert.equal(readStepLog(`${root}/first/metrics.jsonl`)[0].loss, 2.5);
+ * await Deno.remove(root, { recursive: true });
+ * ```
+ */
 export class Run implements Disposable {
   /** The run's folder. */
   readonly folder: string;
