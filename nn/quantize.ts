@@ -3,9 +3,8 @@
  *
  * @module
  */
-import { call, callInto, noGrad, scope, Tensor } from "../tensor/mod.ts";
-import { packedShape } from "../tensor/ops/int8.ts";
-import { linearInt8, matmulWide, quantizeRows } from "../tensor/ops/mod.ts";
+import { call, noGrad, scope, Tensor } from "../tensor/mod.ts";
+import { linearInt8, linearPacked, matmulWide, packRows, quantizeRows } from "../tensor/ops/mod.ts";
 import type { Linear } from "./linear.ts";
 
 /** What a copy reads of a layer. */
@@ -36,40 +35,39 @@ export type WeightFormat = "f32" | "bf16" | "int8";
 export class WeightCopy implements Disposable {
   /** How it is stored. */
   readonly format: WeightFormat;
-  /** [sum of outs, in], all rows one below the other; or, for int8, what `quantizeRows` makes of that. */
+  /** bf16: [outs, in], all rows one below the other; else what `packRows` or `quantizeRows` makes of that. */
   readonly #weights: readonly Tensor[];
   readonly #bias: Tensor | null;
+  readonly #outs: number;
 
   /** The weights of `layers` as they are now. */
   constructor(layers: readonly LinearWeights[], format: WeightFormat) {
     this.format = format;
-    const out = layers.reduce((sum, { weight }) => sum + weight.shape[0], 0);
-    const shape = [out, layers[0].weight.shape[1]];
-    this.#weights = format === "int8"
-      ? [
-        Tensor.empty(packedShape(shape), { dtype: "i8" }).keep(),
-        Tensor.empty([out]).keep(),
-        Tensor.empty([out], { dtype: "i32" }).keep(),
-      ]
-      : [Tensor.empty(shape, { dtype: format }).keep()];
-    const dtype = format === "int8" ? "f32" : format;
-    this.#bias = layers.some(({ bias }) => bias) ? Tensor.zeros([out], { dtype }).keep() : null;
-    this.refresh(layers);
+    this.#outs = layers.reduce((sum, { weight }) => sum + weight.shape[0], 0);
+    this.#weights = scope(() => stored(layers, format).map((weight) => weight.keep()));
+    const dtype = format === "bf16" ? "bf16" : "f32";
+    const biased = layers.some(({ bias }) => bias);
+    this.#bias = biased ? Tensor.zeros([this.#outs], { dtype }).keep() : null;
+    this.#refreshBias(layers);
   }
 
   /** Takes over what the same layers weigh now. */
   refresh(layers: readonly LinearWeights[]): void {
+    scope(() =>
+      stored(layers, this.format).forEach((weight, i) => this.#weights[i].assign(weight))
+    );
+    this.#refreshBias(layers);
+  }
+
+  #refreshBias(layers: readonly LinearWeights[]): void {
+    let row = 0;
     noGrad(() =>
       scope(() => {
-        const weights = layers.map(effectiveWeight);
-        if (this.format === "int8") {
-          callInto(quantizeRows, [Tensor.concat(weights)], this.#weights, undefined);
-        } else {
-          stack(weights, this.#weights[0]);
+        for (const { weight: { shape: [out] }, bias } of layers) {
+          const end = row + out;
+          if (bias) this.#bias!.slice(0, row, end).assign(bias);
+          row = end;
         }
-        if (!this.#bias) return;
-        const rows = layers.map(({ bias, weight }) => bias ?? weight.newZeros([weight.shape[0]]));
-        stack(rows, this.#bias);
       })
     );
   }
@@ -88,8 +86,14 @@ export class WeightCopy implements Disposable {
 
   #multiply(x: Tensor): Tensor {
     const [weight, scales, sums] = this.#weights;
-    if (this.format !== "int8") return x.linear(weight);
-    return call(linearInt8, [x, weight, scales, sums], undefined)[0];
+    switch (this.format) {
+      case "f32":
+        return call(linearPacked, [x, weight], { out: this.#outs })[0];
+      case "bf16":
+        return x.linear(weight);
+      case "int8":
+        return call(linearInt8, [x, weight, scales, sums], undefined)[0];
+    }
   }
 
   /** Gives the memory back. Safe to call twice. */
@@ -106,8 +110,19 @@ function effectiveWeight({ weight, adapter }: LinearWeights): Tensor {
   return weight.to("f32").add(product.mul(adapter.scale));
 }
 
-/** Copies tensors one below the other into one that exists. */
-function stack(tensors: readonly Tensor[], into: Tensor): void {
-  let row = 0;
-  for (const tensor of tensors) into.slice(0, row, row += tensor.shape[0]).assign(tensor);
+/** The weights of layers in the form of a format. */
+function stored(layers: readonly LinearWeights[], format: WeightFormat): Tensor[] {
+  return noGrad(() =>
+    scope(() => {
+      const weight = Tensor.concat(layers.map(effectiveWeight));
+      switch (format) {
+        case "f32":
+          return call(packRows, [weight.to("f32")], undefined);
+        case "bf16":
+          return [weight.to("bf16")];
+        case "int8":
+          return call(quantizeRows, [weight], undefined);
+      }
+    })
+  );
 }

@@ -37,6 +37,12 @@ typedef struct {
   float *tile, *sums;
 } Buffers;
 
+// k is cut into equal blocks of at most KC.
+static inline int64_t block_depth(int64_t k) {
+  const int64_t blocks = (k + KC - 1) / KC;
+  return blocks <= 1 ? k : round_up((k + blocks - 1) / blocks, 32);
+}
+
 static inline int64_t words_of(int64_t depth) { return (depth + K_PER_WORD - 1) / K_PER_WORD; }
 static inline float *wide_at(const Product *p, int64_t i, int64_t j) { return (float *)p->c + i * p->c_row + j; }
 static inline real *narrow_at(const Product *p, int64_t i, int64_t j) { return (real *)p->c + i * p->c_row + j; }

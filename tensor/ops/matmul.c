@@ -26,11 +26,6 @@
 // Multiply-adds that are worth waking a second thread for.
 #define PARALLEL_PRODUCTS (256 * 1024)
 
-static int64_t block_depth(int64_t k) {
-  const int64_t blocks = (k + KC - 1) / KC;
-  return blocks <= 1 ? k : round_up((k + blocks - 1) / blocks, 32);
-}
-
 // Each thread keeps its buffers for its next call.
 static Buffers *thread_buffers(void) {
   static _Thread_local Buffers buffers;

@@ -18,6 +18,7 @@ export { globalNorm } from "./global_norm.ts";
 export { layerNorm } from "./layer_norm.ts";
 export { linearInt8, quantizeRows } from "./int8.ts";
 export { linear } from "./linear.ts";
+export { linearPacked, packRows } from "./packed.ts";
 export { matmul, matmulWide } from "./matmul.ts";
 export { sample } from "./sample.ts";
 export { sgd } from "./sgd.ts";

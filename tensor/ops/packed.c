@@ -1,0 +1,115 @@
+// Products with f32 weights that lie in the order in which they are read: panels of PANEL outputs, input after input,
+// [panels, in, PANEL]. One row of x then streams through the weights at the speed of memory, and many rows need no packing
+// for each call. Sums are added in the order of matmul.c (blocks of inputs, each from zero), so they have its bits.
+#include "gemm_vector.h"
+#include "scratch.h"
+
+enum { PANEL = 32, PANEL_VECTORS = PANEL / LANES, PAIR = 2 };
+
+// Slots: 0 packed, 1 weight: [out, in], 2 out, 3 in.
+KERNEL(pack_rows) {
+  float *packed = POINTER(float, 0);
+  const float *weight = POINTER(const float, 1);
+  const int64_t outs = INTEGER(2), width = INTEGER(3);
+#pragma omp parallel for if (outs * width > PARALLEL_WORK)
+  for (int64_t panel = 0; panel < (outs + PANEL - 1) / PANEL; panel++) {
+    float *to = packed + panel * width * PANEL;
+    const int64_t count = smaller(PANEL, outs - panel * PANEL);
+    memset(to, 0, sizeof(float) * (size_t)(width * PANEL));
+    for (int64_t o = 0; o < count; o++)
+      for (int64_t i = 0; i < width; i++) to[i * PANEL + o] = weight[(panel * PANEL + o) * width + i];
+  }
+  return OK;
+}
+
+// sums[r] = or += x[..][r]·w for `rows` rows and `panels` panels of weights, two vectors of each; x: [depth, MR].
+static inline __attribute__((always_inline)) void multiply_panels(const int rows, const int panels, int64_t depth,
+                                                                  const float *x, const float *w, int64_t panelStep,
+                                                                  float *sums, int64_t sumsRow, int add) {
+  vf acc[MR][2 * PAIR];
+#pragma GCC unroll 16
+  for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+    for (int v = 0; v < 2 * panels; v++) acc[r][v] = (vf){0};
+  for (int64_t i = 0; i < depth; i++, x += MR, w += PANEL) {
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++) {
+#pragma GCC unroll 4
+      for (int v = 0; v < 2 * panels; v++)
+        acc[r][v] += x[r] * *(const vfu *)(w + v / 2 * panelStep + v % 2 * LANES);
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+    for (int v = 0; v < 2 * panels; v++) {
+      vfu *to = (vfu *)(sums + r * sumsRow + v / 2 * PANEL + v % 2 * LANES);
+      if (add) acc[r][v] += *to;
+      *to = acc[r][v];
+    }
+}
+
+// Few rows leave registers for the sums of two panels, which keeps the multipliers busier.
+static void multiply_rows(int64_t rows, int64_t panels, int64_t depth, const float *x, const float *w,
+                          int64_t panelStep, float *sums, int64_t sumsRow, int add) {
+#define ONE(r) case r: multiply_panels(r, 1, depth, x, w, panelStep, sums, sumsRow, add); break;
+#define TWO(r) case r: multiply_panels(r, PAIR, depth, x, w, panelStep, sums, sumsRow, add); return;
+  if (panels == PAIR)
+    switch (rows) { TWO(1) TWO(2) TWO(3) }
+  for (int64_t p = 0; p < panels; p++, w += panelStep, sums += PANEL)
+    switch (rows) { FOR_EACH_ROWS(ONE) }
+#undef ONE
+#undef TWO
+}
+
+typedef struct {
+  const float *weights, *x; // x: tiles of rows, [width, MR] each
+  int64_t rows, tiles, outs, width;
+  float *y;
+} Task;
+
+// Panels [panel, panel + panels) for all rows.
+static void multiply_strip(const Task *t, int64_t panel, int64_t panels) {
+  const int64_t first = panel * PANEL, columns = smaller(panels * PANEL, t->outs - first);
+  const int64_t panelStep = t->width * PANEL, depth = block_depth(t->width);
+  const int direct = columns == panels * PANEL;
+  float edge[MR * PAIR * PANEL];
+  for (int64_t tile = 0; tile < t->tiles; tile++) {
+    const int64_t row = t->rows * tile / t->tiles, rows = t->rows * (tile + 1) / t->tiles - row;
+    float *sums = direct ? t->y + row * t->outs + first : edge;
+    const int64_t sumsRow = direct ? t->outs : PAIR * PANEL;
+    for (int64_t i = 0; i < t->width; i += depth)
+      for (int64_t v = 0; v < PANEL; v += 2 * LANES)
+        multiply_rows(rows, panels, smaller(depth, t->width - i), t->x + (tile * t->width + i) * MR,
+                      t->weights + panel * panelStep + i * PANEL + v, panelStep, sums + v, sumsRow, i > 0);
+    if (direct) continue;
+    for (int64_t r = 0; r < rows; r++)
+      memcpy(t->y + (row + r) * t->outs + first, edge + r * sumsRow, sizeof(float) * (size_t)columns);
+  }
+}
+
+// Slots: 0 y, 1 x, 2 packed, 3 rows, 4 out, 5 in.
+KERNEL(linear_packed) {
+  Task t = {POINTER(const float, 2), NULL, INTEGER(3), 0, INTEGER(4), INTEGER(5), POINTER(float, 0)};
+  const float *x = POINTER(const float, 1);
+  if (t.rows <= 0 || t.outs <= 0) return OK;
+  if (t.width <= 0) return memset(t.y, 0, sizeof(float) * (size_t)(t.rows * t.outs)), OK;
+  t.tiles = (t.rows + MR - 1) / MR;
+  float *tiles = thread_scratch((size_t)(t.tiles * t.width * MR));
+  if (!tiles) return OUT_OF_MEMORY;
+  for (int64_t tile = 0; tile < t.tiles; tile++) {
+    const int64_t row = t.rows * tile / t.tiles, rows = t.rows * (tile + 1) / t.tiles - row;
+    for (int64_t r = 0; r < rows; r++)
+      for (int64_t i = 0; i < t.width; i++) tiles[(tile * t.width + i) * MR + r] = x[(row + r) * t.width + i];
+  }
+  t.x = tiles;
+  const int64_t panels = (t.outs + PANEL - 1) / PANEL, strips = (panels + PAIR - 1) / PAIR;
+  // Weights are read once: few rows cost what reading costs, about eight rows' worth.
+  if ((t.rows + 8) * t.outs * t.width <= 16 * PARALLEL_WORK) {
+    for (int64_t s = 0; s < strips; s++) multiply_strip(&t, s * PAIR, smaller(PAIR, panels - s * PAIR));
+    return OK;
+  }
+#pragma omp parallel for schedule(static)
+  for (int64_t s = 0; s < strips; s++) multiply_strip(&t, s * PAIR, smaller(PAIR, panels - s * PAIR));
+  return OK;
+}
