@@ -10,6 +10,12 @@ import { nearest } from "../text/spelling.ts";
 import { ConfigError } from "../train/config/errors.ts";
 import type { ConfigSchema } from "../train/config/fields.ts";
 import { pretrainSchema, type Recipe, recipeSchema, sftSchema } from "../train/config/schema.ts";
+import {
+  type DistillConfig,
+  distillSchema,
+  type PuzzleConfig,
+  puzzleSchema,
+} from "../train/config/search_schema.ts";
 import { parseYamlFile, type YamlFile } from "../train/config/yaml_file.ts";
 import type { TokenJobConfig } from "../train/jobs/token_job.ts";
 import { readRecord, statusOf } from "../train/runs/record.ts";
@@ -20,6 +26,7 @@ import { type Command, optionName, type OptionTable, userPath, type Values } fro
 import { systemTerminal, type Terminal } from "./terminal.ts";
 import { configOptions, ownOptions, readConfig, readYaml } from "./train_options.ts";
 import { configText, runRecipe } from "./train_pipeline.ts";
+import { runPuzzleStage } from "./train_puzzle.ts";
 import type { TrainPlan } from "./train_plan.ts";
 import { runStage } from "./train_stage.ts";
 
@@ -30,7 +37,7 @@ interface Kind {
   readonly example: string;
 }
 
-const kinds: Readonly<Record<"pipeline" | TokenJobConfig["stage"], Kind>> = {
+const kinds: Readonly<Record<"pipeline" | "puzzle" | TokenJobConfig["stage"], Kind>> = {
   pipeline: {
     summary:
       "The whole recipe: a tokenizer, a parent, fine-tuning with the reasoning switch, evaluation.",
@@ -46,6 +53,16 @@ const kinds: Readonly<Record<"pipeline" | TokenJobConfig["stage"], Kind>> = {
     summary: "Supervised fine-tuning: what the assistant says in conversations is learned.",
     schema: sftSchema,
     example: "--model ./model --data rows.jsonl --epochs 2",
+  },
+  puzzle: {
+    summary: "Architecture search under limits: a smaller child of a model, fused and distilled.",
+    schema: puzzleSchema,
+    example: "--model ./model --data texts/ --constraint decode=2x",
+  },
+  distill: {
+    summary: "Global distillation: a student learns what its teacher predicts.",
+    schema: distillSchema,
+    example: "--model ./child --teacher ./model --data texts/ --steps 500",
   },
 };
 
@@ -97,7 +114,8 @@ function runKind(
   terminal: Terminal,
 ): Promise<number> {
   const { summary, schema, example } = kinds[kind], isWhole = kind === "pipeline";
-  const options: OptionTable = { ...ownOptions, ...configOptions(schema) };
+  const base = isWhole ? defaultRecipe() : {};
+  const options: OptionTable = { ...ownOptions, ...configOptions(schema, base) };
   const command: Command<OptionTable> = {
     name: isWhole ? "train" : `train ${kind}`,
     summary,
@@ -110,8 +128,9 @@ function runKind(
   };
   return runCommand(command, args, terminal, (values) => {
     const plan = planOf(values as Values<typeof ownOptions>);
+    if (kind === "puzzle") return runPuzzleStage(searchOf(file, values), plan, terminal);
     if (kind !== "pipeline") return runStage({ ...plan, job: jobOf(kind, file, values) }, terminal);
-    const recipe = readConfig(recipeSchema, file && keysOf(file), values, defaultRecipe());
+    const recipe = readConfig(recipeSchema, file && keysOf(file), values, base);
     return runRecipe(recipe, { ...plan, resume: unfinished(recipe, plan.runs) }, terminal);
   });
 }
@@ -147,11 +166,30 @@ function jobOf(
 ): TokenJobConfig {
   const config = readConfig(kinds[stage].schema, file && keysOf(file), values);
   const job = { stage, config } as unknown as TokenJobConfig;
-  const data = job.config.data.map(({ path, weight }) => ({ path: userPath(path), weight }));
+  const data = userPaths(job.config.data);
   if (job.stage === "sft") return { stage: job.stage, config: { ...job.config, data } };
+  if (job.stage === "distill") {
+    const { teacher, teacherLogits } = job.config;
+    const places = { ...placeOf("teacher", teacher), ...placeOf("teacherLogits", teacherLogits) };
+    return { stage: job.stage, config: { ...job.config, ...places, data } };
+  }
   const { tokenizer } = job.config;
   const own = tokenizer === undefined ? {} : { tokenizer: userPath(tokenizer) };
   return { stage: job.stage, config: { ...job.config, ...own, data } };
+}
+
+/** A checked configuration of a search, whose paths are as the user means them. */
+function searchOf(file: YamlFile | null, values: Readonly<Record<string, unknown>>): PuzzleConfig {
+  const config = readConfig(puzzleSchema, file && keysOf(file), values);
+  return { ...config, data: userPaths(config.data) };
+}
+
+function userPaths(data: PuzzleConfig["data"]): PuzzleConfig["data"] {
+  return data.map(({ path, weight }) => ({ path: userPath(path), weight }));
+}
+
+function placeOf(key: keyof DistillConfig, path: string | undefined): Record<string, string> {
+  return path === undefined ? {} : { [key]: userPath(path) };
 }
 
 /** A file without the name of its stage. */
@@ -184,6 +222,7 @@ function resume(
     const plan = planOf(values), folder = runToResume(plan.runs, values.resume!);
     const file = parseYamlFile(configFile, readFileSync(join(folder, configFile), "utf8"));
     const kind = kindOf(null, file), going = { ...plan, resume: folder };
+    if (kind === "puzzle") return runPuzzleStage(searchOf(file, {}), going, terminal);
     return kind === "pipeline"
       ? runRecipe(readConfig(recipeSchema, keysOf(file), {}), going, terminal)
       : runStage({ ...going, job: jobOf(kind, file, {}) }, terminal);

@@ -46,10 +46,12 @@ export interface DistillOptions extends DistillLosses {
   readonly student: Decoder;
   /** Loaded without `train`; null when batches bring what it predicts. */
   readonly teacher: Decoder | null;
-  /** Text, with a teacher's logits where there is no teacher. */
-  readonly batches: BatchSource<TokenBatch | TeacherBatch>;
+  /** Text; of `readTeacherLogits()` where there is no teacher. */
+  readonly batches: BatchSource<TokenBatch>;
   /** Text to evaluate with. */
   readonly heldOut?: readonly TokenBatch[];
+  /** A text to look at. */
+  readonly sample?: () => Promise<string>;
 }
 
 /**
@@ -62,8 +64,8 @@ export interface DistillOptions extends DistillLosses {
  *
  * Source: Bercovich et al., "Puzzle", 2024, section 3.4.
  */
-export function distillStage(options: DistillOptions): Stage<TokenBatch | TeacherBatch> {
-  const { student, teacher, batches, heldOut, cosineWeight = 1 } = options;
+export function distillStage(options: DistillOptions): Stage<TokenBatch> {
+  const { student, teacher, batches, heldOut, sample, cosineWeight = 1 } = options;
   const depths = cosineWeight > 0 && teacher
     ? checkedDepths(student, teacher, options.depths)
     : null;
@@ -76,7 +78,7 @@ export function distillStage(options: DistillOptions): Stage<TokenBatch | Teache
     loss: (batch, total) =>
       teacher
         ? liveLoss(teacher, depths, options, batch, total)
-        : storedLoss(options, batch as TeacherBatch, total),
+        : storedLoss(options, batch, total),
     ...(heldOut && {
       evaluate: () => {
         if (!teacher) return Promise.resolve(heldOutFigures(student, heldOut));
@@ -84,6 +86,7 @@ export function distillStage(options: DistillOptions): Stage<TokenBatch | Teache
         return Promise.resolve({ loss, kl, cosine });
       },
     }),
+    ...(sample && { sample }),
   };
 }
 
@@ -112,9 +115,13 @@ function liveLoss(
 }
 
 /** Against logits that a teacher left behind. */
-function storedLoss(options: DistillOptions, batch: TeacherBatch, total: number): StepLoss {
+function storedLoss(
+  options: DistillOptions,
+  batch: TokenBatch & Partial<TeacherBatch>,
+  total: number,
+): StepLoss {
   const { student, klWeight = 1 } = options, tokens = batch.ids.length;
-  if (!batch.topIndices) {
+  if (!batch.topIndices || !batch.topLogits) {
     throw new TypeError(
       `distill: there is neither a teacher nor its stored logits. Give the stage one of both.`,
     );

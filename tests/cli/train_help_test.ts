@@ -2,10 +2,17 @@ import assert from "node:assert/strict";
 import { main } from "../../cli/train.ts";
 import { fieldsOf, flagOf } from "../../train/config/fields.ts";
 import { pretrainSchema, recipeSchema, sftSchema } from "../../train/config/schema.ts";
+import { distillSchema, puzzleSchema } from "../../train/config/search_schema.ts";
 import { runMain } from "./support.ts";
 
 Deno.test("the help of each stage has every key, and no other option but a few of its own", async () => {
-  const cases = [[[], recipeSchema], [["pretrain"], pretrainSchema], [["sft"], sftSchema]] as const;
+  const cases = [
+    [[], recipeSchema],
+    [["pretrain"], pretrainSchema],
+    [["sft"], sftSchema],
+    [["puzzle"], puzzleSchema],
+    [["distill"], distillSchema],
+  ] as const;
   const own = ["--config", "--runs", "--resume", "--dry-run", "--threads", "--json", "--help"];
   for (const [stage, schema] of cases) {
     const { code, out } = await runMain(main, [...stage, "--help"]);

@@ -7,11 +7,14 @@ import { addLora, type Decoder, generate, type Lora } from "../../nn/mod.ts";
 import { ChatTemplate, type Tokenizer } from "../../text/mod.ts";
 import { ConfigError } from "../config/errors.ts";
 import type { PretrainConfig, SftConfig } from "../config/schema.ts";
+import type { DistillConfig } from "../config/search_schema.ts";
 import { isChat, isCompletion, type Row } from "../data/mod.ts";
 import type { TrainOptions } from "../options.ts";
 import { pretrainStage } from "../pretrain.ts";
 import { sftStage } from "../sft.ts";
 import type { Stage, TokenBatch } from "../stage.ts";
+import type { TokenStageOptions } from "../token_loss.ts";
+import { configuredDistillation, openTeacher } from "./distill_job.ts";
 import { openTokenData, type TokenData } from "./token_data.ts";
 import { trainOptions } from "./train_options.ts";
 
@@ -35,7 +38,8 @@ export interface JobModel {
 /** A stage's name and its configuration. */
 export type TokenJobConfig =
   | { readonly stage: "pretrain"; readonly config: PretrainConfig }
-  | { readonly stage: "sft"; readonly config: SftConfig };
+  | { readonly stage: "sft"; readonly config: SftConfig }
+  | { readonly stage: "distill"; readonly config: DistillConfig };
 
 /** Tokens of a sample. */
 const sampleTokens = 64;
@@ -68,20 +72,28 @@ export async function tokenJob(
     )
     : [];
   const { batches, heldOut, example } = data;
-  const make = job.stage === "sft" ? sftStage : pretrainStage;
+  const parts: TokenStageOptions = {
+    model: decoder,
+    batches,
+    ...heldOut.length > 0 && { heldOut },
+    ...example !== null &&
+      { sample: () => Promise.resolve(sample({ decoder, tokenizer }, example)) },
+  };
+  const teacher = job.stage === "distill" ? openTeacher(job.config) : null;
   return {
-    stage: make({
-      model: decoder,
-      batches,
-      ...heldOut.length > 0 && { heldOut },
-      ...example !== null &&
-        { sample: () => Promise.resolve(sample({ decoder, tokenizer }, example)) },
-    }),
+    stage: job.stage === "distill"
+      ? configuredDistillation(job.config, teacher, parts)
+      : job.stage === "sft"
+      ? sftStage(parts)
+      : pretrainStage(parts),
     options: resets.length > 0 ? { ...options, resetOptimizerAt: resets } : options,
     data,
     context,
     lora,
-    [Symbol.dispose]: () => data[Symbol.dispose](),
+    [Symbol.dispose]() {
+      data[Symbol.dispose]();
+      teacher?.[Symbol.dispose]();
+    },
   };
 }
 
