@@ -1,6 +1,7 @@
 /**
- * `deno task bench dispatch|gemm|attention|train-step|curve [--json] [--peer] [--text FILE]`: measures this machine's
- * ceilings and our work in one run; `--peer` runs PyTorch on the same work beside it. `curve` learns the text of a file.
+ * `deno task bench dispatch|gemm|attention|train-step|curve|serve [--json] [--peer] [--text FILE]`: measures this machine's
+ * ceilings and our work in one run; `--peer` runs PyTorch on the same work beside it. `curve` learns the text of a file,
+ * `serve` is many clients of a server.
  *
  * @module
  */
@@ -13,6 +14,7 @@ import { dispatch } from "./dispatch.ts";
 import { gemm } from "./gemm.ts";
 import { type PeerFigures, torchFigures } from "./peers/peer.ts";
 import { printReport, type Row } from "./report.ts";
+import { serve, type ServeRequest } from "./serve.ts";
 import { trainStep } from "./train_step.ts";
 
 /** What a bench is asked for. */
@@ -23,6 +25,8 @@ interface Request {
   readonly threads: number;
   /** The file to learn from, for `curve`. */
   readonly text: string | undefined;
+  /** Which server is loaded, and how. */
+  readonly load: ServeRequest;
 }
 
 type Bench = (request: Request) => Row[] | Promise<Row[]>;
@@ -33,10 +37,12 @@ const benches: Record<string, Bench> = {
   attention: withFigures("attention", attention),
   "train-step": withFigures("train-step", trainStep),
   curve: ({ text, peer }) => curve(text!, peer),
+  serve: ({ load }) => serve(load),
 };
 const usage = `usage: deno task bench ${
   Object.keys(benches).join("|")
-} [--json] [--peer] [--text FILE]`;
+} [--json] [--peer] [--text FILE]
+  of serve: [--url URL | --model DIR [--tokenizer FILE]] [--clients N | --rate PER_SECOND] [--requests N] [--max-tokens N]`;
 
 /** A bench that is given PyTorch's figures by the names of its rows. */
 function withFigures(
@@ -56,13 +62,20 @@ async function main(): Promise<number> {
         json: { type: "boolean" },
         peer: { type: "boolean", default: false },
         text: { type: "string" },
+        url: { type: "string" },
+        model: { type: "string" },
+        tokenizer: { type: "string" },
+        clients: { type: "string", default: "32" },
+        requests: { type: "string", default: "320" },
+        rate: { type: "string" },
+        "max-tokens": { type: "string", default: "64" },
       },
     });
   } catch (error) {
     console.error(`bench: ${(error as Error).message}\n${usage}`);
     return 2;
   }
-  const { positionals: [name], values: { json, peer, text } } = parsed;
+  const { positionals: [name], values } = parsed, { json, peer, text } = values;
   const bench = benches[name ?? ""];
   if (!bench) {
     console.error(`bench: there is no bench "${name ?? ""}".\n${usage}`);
@@ -72,6 +85,19 @@ async function main(): Promise<number> {
     console.error(`bench: curve needs a text, such as tiny Shakespeare: --text FILE.\n${usage}`);
     return 2;
   }
+  const { url, model, tokenizer, rate } = values;
+  const load: ServeRequest = {
+    ...{ url, model, tokenizer },
+    clients: Number(values.clients),
+    requests: Number(values.requests),
+    rate: rate === undefined ? undefined : Number(rate),
+    maxTokens: Number(values["max-tokens"]),
+  };
+  const numbers = [load.clients, load.requests, load.maxTokens, load.rate ?? 1];
+  if (!numbers.every((value) => value > 0)) {
+    console.error(`bench: --clients, --requests, --rate and --max-tokens are above 0.\n${usage}`);
+    return 2;
+  }
   const compiler = findCompiler();
   if (compiler === null) {
     console.error("bench: there are no kernels without a C compiler. Install gcc or clang.");
@@ -79,7 +105,7 @@ async function main(): Promise<number> {
   }
   const cores = navigator.hardwareConcurrency, ceiling = new Ceiling(compiler);
   const ceilings = (cores > 1 ? [1, cores] : [1]).map((threads) => ceiling.measure(threads));
-  const rows = await bench({ ceilings, peer, threads: cores, text });
+  const rows = await bench({ ceilings, peer, threads: cores, text, load });
   const report = { bench: name, ceilings: ceilings.at(-1)!, rows };
   printReport(report);
   if (json) console.log(JSON.stringify(report));
