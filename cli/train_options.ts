@@ -35,9 +35,12 @@ export const ownOptions: OwnOptions = {
 };
 
 /** Options for the keys of a configuration, by their names in camel case: `shape.kvHeads` is `--shape.kv-heads`. */
-export function configOptions(schema: ConfigSchema): Record<string, Option<readonly string[]>> {
+export function configOptions(
+  schema: ConfigSchema,
+  base: Readonly<Record<string, unknown>> = {},
+): Record<string, Option<readonly string[]>> {
   return Object.fromEntries(
-    fieldsOf(schema).map((field) => [field.path.join("."), optionOf(field)]),
+    fieldsOf(schema, base).map((field) => [field.path.join("."), optionOf(field)]),
   );
 }
 

@@ -24,7 +24,7 @@ export interface Field {
   readonly isSwitch: boolean;
   /** Whether its value is text, which is taken as it is written. */
   readonly isText: boolean;
-  /** Whether it is a list of texts, to which each flag adds one. */
+  /** Whether it is a list, of which a flag may give several with commas between them, or one of several flags one each. */
   readonly isList: boolean;
   /** Whether its value names a file or folder, or several. */
   readonly isPath: boolean;
@@ -42,9 +42,22 @@ interface JsonSchema {
   readonly anyOf?: readonly JsonSchema[];
 }
 
-/** All keys that hold a value, in the order of the schema. */
-export function fieldsOf(schema: ConfigSchema): Field[] {
-  return leaves(z.toJSONSchema(schema, { io: "input" }) as JsonSchema, []);
+/** All keys that hold a value, in the order of the schema. What `base` says of a key is its value where nothing is given. */
+export function fieldsOf(
+  schema: ConfigSchema,
+  base: Readonly<Record<string, unknown>> = {},
+): Field[] {
+  const fields = leaves(z.toJSONSchema(schema, { io: "input" }) as JsonSchema, []);
+  return fields.map((field) => ({
+    ...field,
+    fallback: valueAt(base, field.path) ?? field.fallback,
+  }));
+}
+
+function valueAt(base: unknown, path: readonly string[]): Json | undefined {
+  return path.reduce((value, key) => (value as Record<string, unknown>)?.[key], base) as
+    | Json
+    | undefined;
 }
 
 function leaves(schema: JsonSchema, path: readonly string[]): Field[] {
@@ -63,7 +76,7 @@ function fieldOf(schema: JsonSchema, path: readonly string[]): Field {
     fallback: schema.default,
     isSwitch: schema.type === "boolean",
     isText,
-    isList: alternatives(schema).some((one) => one.items && scalarsOf(one)[0].type === "string"),
+    isList: alternatives(schema).some(({ items }) => items !== undefined),
     isPath: scalars.some(({ format }) => format === "path"),
   };
 }
@@ -98,7 +111,10 @@ export function keyOf(path: readonly (string | number)[]): string {
 /** The value of a flag: what the same text would be in YAML, but for texts, which are taken as they are. */
 export function flagValue(field: Field, given: readonly string[]): Json {
   const last = given.at(-1)!;
+  const read = (text: string): Json => field.isText ? text : parseDocument(text).toJS() as Json;
   if (last === "none" && !field.isText) return null;
-  if (field.isList) return given.flatMap((text) => text.split(","));
-  return field.isText ? last : parseDocument(last).toJS() as Json;
+  if (!field.isList) return read(last);
+  // Whoever needs more than a list of plain values writes it as in a file.
+  if (last.startsWith("[")) return parseDocument(last).toJS() as Json;
+  return given.flatMap((text) => text.split(",")).map(read);
 }

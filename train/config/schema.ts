@@ -97,6 +97,12 @@ const training = {
   patience: whole(1).optional().describe("Evaluations without a better one that end the run early"),
 };
 
+/** How a stage of the recipe trains: on data that has no end. */
+const { epochs: _, ...endless } = {
+  ...training,
+  steps: training.steps.unwrap().describe("Optimizer steps"),
+};
+
 /** Where any stage that is run on its own gets its model and its rows. */
 const common = {
   name: z.string().regex(/^\w[\w.-]*$/).optional()
@@ -207,12 +213,13 @@ export interface Recipe {
   readonly tasks: { readonly levels: readonly number[] };
   readonly tokenizer: { readonly rows: number };
   readonly pretrain: TrainingConfig & {
+    readonly steps: number;
     readonly shape: ShapeConfig;
     readonly carefulShare: number;
     readonly storyShare: number;
     readonly directShare: number;
   };
-  readonly sft: TrainingConfig & { readonly carefulShare: number };
+  readonly sft: TrainingConfig & { readonly steps: number; readonly carefulShare: number };
   readonly evaluation: { readonly problems: number; readonly maxTokens: number };
 }
 
@@ -228,18 +235,18 @@ export const recipeSchema: z.ZodObject & z.ZodType<Recipe> = z.strictObject({
     rows: whole(1).default(4000).describe("Rows that the tokenizer learns from"),
   }).prefault({}),
   pretrain: z.strictObject({
-    ...training,
+    ...endless,
     lr: rate(3e-3),
     shape: shape.prefault({}),
     carefulShare: carefulShare(0.9),
     storyShare: share().default(0.12).describe("Share of stories among the texts"),
     directShare: share().default(0.15).describe("Share of problems that come without working"),
-  }).superRefine(checkTogether).prefault({}),
+  }).superRefine(checkTogether),
   sft: z.strictObject({
-    ...training,
+    ...endless,
     lr: rate(1e-3),
     carefulShare: carefulShare(0.4),
-  }).superRefine(checkTogether).prefault({}),
+  }).superRefine(checkTogether),
   evaluation: z.strictObject({
     problems: whole(1).default(200).describe("Problems that nothing was trained on"),
     maxTokens: whole(1).default(160).describe("The most tokens of an answer"),

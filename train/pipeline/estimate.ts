@@ -20,7 +20,7 @@ export async function estimateRecipe(recipe: Recipe): Promise<Record<string, Est
   using model = new Decoder(spec, { dtype, seed });
   const rows = generatedRows("texts", 10_000, (i) => ({ ...pretrainRow(i, { seed }) }));
   const batches = batchesOf(rows, { tokenizer, decoder: model, config: pretrain, seed });
-  const options = trainOptions(pretrain, pretrain.steps!);
+  const options = trainOptions(pretrain, pretrain.steps);
   const tokensPerSecond = await measureSpeed({ stage: pretrainStage({ model, batches }), options });
   const trained = model.namedParameters().values().reduce((sum, { size }) => sum + size, 0);
   return Object.fromEntries(
@@ -34,7 +34,7 @@ export async function estimateRecipe(recipe: Recipe): Promise<Record<string, Est
         context: config.context ?? spec.context,
         batchTokens: config.batchTokens,
         microTokens: Math.ceil(config.batchTokens / config.microBatches),
-        steps: config.steps!,
+        steps: config.steps,
         epochTokens: null,
         averages: config.averageDecay !== undefined,
         tokensPerSecond,

@@ -39,7 +39,7 @@ export function generatedRows(
 export interface RowReader {
   readonly decoder: Decoder;
   readonly tokenizer: Tokenizer;
-  readonly config: TrainingConfig;
+  readonly config: TrainingConfig & { readonly steps: number };
   readonly seed: number;
 }
 
@@ -79,7 +79,7 @@ export async function trainInPipeline(
     batches: batchesOf(parts.rows, reader),
     heldOut: await everyBatch(batchesOf(parts.heldOut, reader, 1)),
   });
-  const options = trainOptions(config, config.steps!);
+  const options = trainOptions(config, config.steps);
   using watcher = view.training(stage.name, options.steps);
   using sink = run.stage(place, {
     signal,

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { ConfigError } from "../../../train/config/errors.ts";
-import { fieldsOf, flagOf, flagValue } from "../../../train/config/fields.ts";
+import { fieldsOf, flagOf, flagValue, keyOf } from "../../../train/config/fields.ts";
 import { resolveConfig } from "../../../train/config/resolve.ts";
-import { pretrainSchema, sftSchema } from "../../../train/config/schema.ts";
+import { pretrainSchema, recipeSchema, sftSchema } from "../../../train/config/schema.ts";
 import { parseYamlFile } from "../../../train/config/yaml_file.ts";
 
 /** The configuration of flags as they are typed, over a file. */
@@ -37,6 +37,14 @@ Deno.test("data is a path, paths, or paths with weights; a flag takes several", 
     { path: "a", weight: 3 },
     { path: "b", weight: 1 },
   ]);
+});
+
+Deno.test("lists of numbers are written with commas, and anything else as in YAML", () => {
+  const field = fieldsOf(recipeSchema).find(({ path }) => keyOf(path) === "tasks.levels")!;
+  assert.deepEqual(flagValue(field, ["1,2"]), [1, 2]);
+  assert.deepEqual(flagValue(field, ["[3]"]), [3]);
+  const data = fieldsOf(pretrainSchema).find(({ path }) => keyOf(path) === "data")!;
+  assert.deepEqual(flagValue(data, ["[{path: a, weight: 2}]"]), [{ path: "a", weight: 2 }]);
 });
 
 Deno.test("a resolved configuration resolves to itself", () => {
