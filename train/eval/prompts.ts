@@ -4,7 +4,6 @@
  * @module
  */
 import {
-  type ChatMessage,
   ChatTemplate,
   encodeConversation,
   encodePrompt,
@@ -13,7 +12,7 @@ import {
   type Tokenizer,
 } from "../../text/mod.ts";
 import type { CompletionIds } from "../generator.ts";
-import type { RewardCompletion, RewardRow } from "../rewards/mod.ts";
+import { messagesOfRow, type RewardCompletion, type RewardRow } from "../rewards/mod.ts";
 
 /** A prompt as a model reads it. */
 export interface EncodedPrompt {
@@ -36,12 +35,12 @@ export class PromptCoder {
   }
 
   /**
-   * The prompt of a row: its `messages` up to the last of the user, or its `prompt` as it is. `thinking` sets the reasoning
-   * switch of a conversation. Throws TypeError for a row that has neither.
+   * The prompt of a row: its `messages` up to the last of the user, or its `prompt`, a conversation or a text as it is.
+   * `thinking` sets the reasoning switch of a conversation. Throws TypeError for a row that has neither.
    */
   encode(row: RewardRow, thinking?: boolean): EncodedPrompt {
-    if (Array.isArray(row.messages)) {
-      const messages = row.messages as ChatMessage[];
+    const messages = messagesOfRow(row);
+    if (messages) {
       const asked = messages.slice(0, messages.findLastIndex(({ role }) => role === "user") + 1);
       const options = { thinking };
       const { ids, inside } = encodeConversation(this.tokenizer, this.#template, asked, options);

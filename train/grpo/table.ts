@@ -6,8 +6,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { writeAtomically } from "../../tensor/mod.ts";
-import type { ChatMessage } from "../../text/mod.ts";
-import type { RewardRow } from "../rewards/mod.ts";
+import { messagesOfRow, type RewardRow } from "../rewards/mod.ts";
 import type { JudgedGroup } from "./policy_batches.ts";
 
 /**
@@ -55,9 +54,9 @@ function readable({ row, completions, advantages }: JudgedGroup, prompt: number)
 }
 
 /** What was asked last. */
-function questionOf({ messages, prompt }: RewardRow): string {
-  if (!Array.isArray(messages)) return String(prompt);
-  return String((messages as ChatMessage[]).findLast(({ role }) => role === "user")?.content);
+function questionOf(row: RewardRow): string {
+  const messages = messagesOfRow(row);
+  return String(messages ? messages.findLast(({ role }) => role === "user")?.content : row.prompt);
 }
 
 function indent(text: string): string {

@@ -20,7 +20,13 @@ export {
 } from "./code.ts";
 export { type IsolatedReward, isolatedReward, type IsolatedRewardOptions } from "./isolated.ts";
 export { type RewardOutcome, RewardPool, type RewardPoolOptions, runRewards } from "./pool.ts";
-export { type Reward, type RewardCompletion, type RewardRow, thinkingOfRow } from "./reward.ts";
+export {
+  messagesOfRow,
+  type Reward,
+  type RewardCompletion,
+  type RewardRow,
+  thinkingOfRow,
+} from "./reward.ts";
 export type { SandboxLimits } from "./sandbox.ts";
 export {
   choiceReward,

@@ -43,8 +43,14 @@ export function textField(who: string, row: RewardRow, field: string): string {
   );
 }
 
+/** The conversation of a row: its `messages`, or its `prompt` where that is one; null where there is none. */
+export function messagesOfRow({ messages, prompt }: RewardRow): readonly ChatMessage[] | null {
+  if (Array.isArray(messages)) return messages;
+  return Array.isArray(prompt) ? prompt : null;
+}
+
 /** The state of the reasoning switch in a row's system message or its `thinking`; undefined where there is none. */
 export function thinkingOfRow(row: RewardRow): boolean | undefined {
   if (typeof row.thinking === "boolean") return row.thinking;
-  return Array.isArray(row.messages) ? thinkingSwitch(row.messages as ChatMessage[]) : undefined;
+  return thinkingSwitch(messagesOfRow(row) ?? []);
 }
