@@ -11,6 +11,7 @@ import type { Sequences } from "../sequences.ts";
 import type { Tensor } from "../tensor.ts";
 import { addressOf } from "./address.ts";
 import { backwardSamples, blockSamples, forwardSamples } from "./attention_samples.ts";
+import { backwardOnCuda, forwardOnCuda } from "./attention_launch.ts";
 import { checkHeads, checkSequences, checkSequenceTensors } from "./attention_checks.ts";
 import { isHeadContiguous, tokenStride } from "./heads.ts";
 import { readIntegers } from "./integers.ts";
@@ -60,6 +61,7 @@ const attentionBackward: Op<AttentionParams, AttentionBackwardInputs> = {
   kernel: {
     source: new URL("./attention_backward.c", import.meta.url),
     entry: "attention_backward",
+    cuda: backwardOnCuda,
     strided: (x, input) => input < 3 ? isReadable(x) : isContiguous(x),
     arguments: (to, [q, k, v, out, lse, dout, ...sequences], gradients, params) => {
       for (const x of [q, k, v, out, lse, dout, ...gradients]) to.address(addressOf(x));
@@ -89,6 +91,7 @@ export const attention: Op<AttentionParams, AttentionInputs> = {
   kernel: {
     source: new URL("./attention.c", import.meta.url),
     entry: "attention",
+    cuda: forwardOnCuda,
     strided: (x, input) => input < 3 ? isReadable(x) : isContiguous(x),
     arguments: (to, [q, k, v, ...sequences], outputs, params) => {
       for (const x of [q, k, v, ...outputs]) to.address(addressOf(x));
