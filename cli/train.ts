@@ -62,7 +62,7 @@ const kinds: Readonly<Record<"pipeline" | "puzzle" | TokenJobConfig["stage"], Ki
   distill: {
     summary: "Global distillation: a student learns what its teacher predicts.",
     schema: distillSchema,
-    example: "--model ./child --teacher ./model --data texts/ --steps 500",
+    example: "--model ./child --teacher ./model --data texts/",
   },
 };
 
