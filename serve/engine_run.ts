@@ -8,6 +8,7 @@ import type { EngineTokens } from "./protocol.ts";
 
 /** How an answer ended. */
 export interface EngineResult {
+  /** Tells it from tokens. */
   readonly kind: "end";
   /** Why. */
   readonly reason: FinishReason;
@@ -44,6 +45,7 @@ export class EngineRun implements AsyncIterable<EngineTokens | EngineResult> {
     this.#cancel();
   }
 
+  /** What comes, until the end has come. */
   async *[Symbol.asyncIterator](): AsyncGenerator<EngineTokens | EngineResult, void> {
     while (true) {
       if (this.#events.length === 0) {

@@ -7,7 +7,12 @@
  * import { Tokenizer } from "@denotron/denotron/text";
  *
  * const tokenizer = await Tokenizer.load("./model");
- * await using host = new EngineHost({ model: "./model", vocabularySize: tokenizer.vocabularySize });
+ * await using host = new EngineHost({
+ *   model: "./model",
+ *   vocabularySize: tokenizer.vocabularySize,
+ *   maxRunning: 64,
+ *   maxRequests: 512,
+ * });
  * const log = jsonLog((line) => console.error(line));
  * const { url, shutdown } = await listen(
  *   { model: "mine", tokenizer, host, keys: [], origins: [], limits: defaultLimits, log },
@@ -24,6 +29,20 @@ export type { EngineResult, EngineRun } from "./engine_run.ts";
 export { defaultLimits, type ServerLimits } from "./limits.ts";
 export { listen, type ListeningServer, type ListenOptions } from "./listen.ts";
 export { jsonLog, type Log, type LogFields, type LogLevel } from "./log.ts";
-export type * from "./protocol.ts";
+export type {
+  EngineDescription,
+  EngineFigures,
+  EngineRequest,
+  EngineSource,
+  EngineStart,
+  EngineTokens,
+} from "./protocol.ts";
+export type { AnswerToken } from "./answer.ts";
+export type { PromptModel } from "./prompts.ts";
+export type { FinishReason } from "./openai/dialect.ts";
+export { ServerFigures } from "./figures.ts";
+export type { AnswerObserver, GenerationObserver } from "./generation.ts";
+export type { AnswerTimes, Ending } from "./openai/dialect.ts";
+
 export { type Admission, Server, type ServerOptions, type ServerState } from "./server.ts";
-export { parseKeys } from "./keys.ts";
+export { ApiKeys, parseKeys } from "./keys.ts";

@@ -25,6 +25,7 @@ import type {
 
 /** What prompts are made for. */
 export interface PromptModel {
+  /** The model's tokenizer. */
   readonly tokenizer: Tokenizer;
   /** The longest sequence, in tokens. */
   readonly context: number;

@@ -83,13 +83,17 @@ export interface EngineDescription {
 
 /** Figures of the engine at one moment. */
 export interface EngineFigures {
+  /** Sequences in the batch. */
   readonly running: number;
+  /** Sequences that wait. */
   readonly waiting: number;
   /** Share of the memory for keys and values that is taken. */
   readonly kvUsage: number;
+  /** Times that a sequence lost its memory to others and was put off. */
   readonly preemptions: number;
-  /** Prompt tokens that were looked up among kept keys and values, and those that were found. */
+  /** Prompt tokens that were looked up among kept keys and values. */
   readonly prefixQueries: number;
+  /** Those that were found. */
   readonly prefixHits: number;
 }
 
@@ -103,8 +107,11 @@ export interface EngineStart {
 
 /** Tokens of an answer. */
 export interface EngineTokens {
+  /** Tells it from an end. */
   readonly kind: "tokens";
+  /** Whose. */
   readonly id: number;
+  /** One or several. */
   readonly tokens: readonly AnswerToken[];
   /** When they came, in ms since the engine knew of the request. */
   readonly atMs: number;
@@ -114,8 +121,11 @@ export interface EngineTokens {
 
 /** The end of an answer. */
 export interface EngineEnd {
+  /** Tells it from tokens. */
   readonly kind: "end";
+  /** Whose. */
   readonly id: number;
+  /** Why. */
   readonly reason: FinishReason;
   /** The id that ended it, if one of `stop` did. */
   readonly stop: number | null;

@@ -19,6 +19,7 @@ import type { EngineDescription } from "./protocol.ts";
 export interface ServerOptions {
   /** What clients call the model. */
   readonly model: string;
+  /** The model's tokenizer. */
   readonly tokenizer: Tokenizer;
   /** Its engine, which stays the caller's. */
   readonly host: EngineHost;
@@ -26,7 +27,9 @@ export interface ServerOptions {
   readonly keys: readonly string[];
   /** Web pages of these origins may ask, beside its own. */
   readonly origins: readonly string[];
+  /** What keeps clients from taking it down. */
   readonly limits: ServerLimits;
+  /** Where its lines go. */
   readonly log: Log;
 }
 
@@ -50,8 +53,11 @@ const retrySeconds = { loading: 5, draining: 10, full: 1 };
 
 /** A server. */
 export class Server {
+  /** What it is made of. */
   readonly options: ServerOptions;
+  /** Who may ask. */
   readonly keys: ApiKeys;
+  /** What `/metrics` shows. */
   readonly figures: ServerFigures;
   /** When it began, in seconds of Unix time. */
   readonly created: number = Math.floor(Date.now() / 1000);
