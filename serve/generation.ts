@@ -8,7 +8,7 @@ import type { Tokenizer } from "../text/mod.ts";
 import { type AnswerDelta, type AnswerOptions, AnswerText } from "./answer.ts";
 import type { EngineHost } from "./engine_host.ts";
 import { cutResult, type EngineResult } from "./engine_run.ts";
-import { ApiError, toApiError } from "./errors.ts";
+import { type ApiError, toApiError } from "./errors.ts";
 import { ClientLostError, EventStream, type EventStreamOptions } from "./event_stream.ts";
 import {
   type AnswerTimes,
