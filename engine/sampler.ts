@@ -122,7 +122,7 @@ function topTokens(
     const length = Math.min(count, rows[i].sampler.topCount);
     const top = Array.from({ length }, (_, rank) => {
       const at = row * count + rank;
-      return { id: ids[at], logProb: values[at] - totals[i] };
+      return { id: ids[at], logProb: Math.fround(values[at] - totals[i]) };
     });
     return [i, top];
   }));
