@@ -27,14 +27,9 @@ export {
   completionLogProbs,
   type PromptedIds,
 } from "./log_probs.ts";
-export {
-  type JudgedGroup,
-  PolicyBatches,
-  type Reference,
-  type RolloutBatch,
-  type RolloutOptions,
-} from "./policy_batches.ts";
-export { adapterReference, frozenReference } from "./reference.ts";
+export type { JudgedGroup } from "./judged.ts";
+export { PolicyBatches, type RolloutBatch, type RolloutOptions } from "./policy_batches.ts";
+export { adapterReference, frozenReference, type Reference } from "./reference.ts";
 export type { SampledCompletion, SampledGroup, SamplingOptions } from "./rollout.ts";
 export { grpoStage, type GrpoStageOptions } from "./stage.ts";
 export { completionsTable } from "./table.ts";

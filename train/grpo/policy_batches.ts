@@ -19,22 +19,20 @@ import {
 import type { BatchSource, Json } from "../stage.ts";
 import { type AdvantageKind, groupAdvantages, isUniform } from "./advantages.ts";
 import { type PolicyBatch, policyBatch, type TrainedCompletion } from "./batch.ts";
-import { mismatchFigures, rolloutFigures } from "./figures.ts";
-import { completionLogProbs, partsByTokens, type PromptedIds } from "./log_probs.ts";
+import { rolloutFigures } from "./figures.ts";
+import { type JudgedGroup, trainedCompletions } from "./judged.ts";
+import { partsByTokens } from "./log_probs.ts";
 import {
   type ImportanceCorrection,
-  importanceWeight,
   policyLossDefaults,
   type PolicyLossOptions,
 } from "./options.ts";
+import type { Reference } from "./reference.ts";
 import { type SampledGroup, sampleGroups, type SamplingOptions } from "./rollout.ts";
 import { decodeCompletions, encodeCompletions } from "./saved.ts";
 
-/** Log-probabilities of completions by the model that the policy may not move far from. */
-export type Reference = (
-  completions: readonly PromptedIds[],
-  options: { readonly temperature: number; readonly tokensPerBatch: number },
-) => Float32Array[];
+/** Tokens of a micro-batch unless told otherwise. */
+const mostTokens = 8192;
 
 /** How rollouts are made and cut into steps. */
 export interface RolloutOptions {
@@ -89,12 +87,6 @@ export interface RolloutOptions {
   readonly onRollout?: (rollout: number, groups: readonly JudgedGroup[]) => void;
 }
 
-/** A prompt's completions with their advantages. */
-export interface JudgedGroup extends SampledGroup {
-  /** [completions] */
-  readonly advantages: readonly number[];
-}
-
 /** A micro-batch and the figures of the rollout that it is from. */
 export interface RolloutBatch extends PolicyBatch {
   /** See `rolloutFigures`; and `rollout/tokens_per_second`, `rollout/seconds`, and `rollout/share` of the time. */
@@ -141,7 +133,7 @@ export class PolicyBatches implements BatchSource<RolloutBatch> {
     const completions = this.#pending.shift();
     if (!completions) return null;
     this.#trainingSince ??= performance.now();
-    const parts = partsByTokens(completions, this.#options.tokensPerMicroBatch ?? 8192);
+    const parts = partsByTokens(completions, this.#options.tokensPerMicroBatch ?? mostTokens);
     return parts.map((part) => ({ ...policyBatch(part), figures: this.#figures }));
   }
 
@@ -178,7 +170,11 @@ export class PolicyBatches implements BatchSource<RolloutBatch> {
     try {
       const { sampled, kept } = await this.#sample();
       const judged = kept.map((group) => this.#judge(group));
-      const { groups, mismatch } = this.#complete(judged);
+      const { groups, mismatch } = trainedCompletions(judged, {
+        ...this.#options,
+        temperature: this.#sampling.temperature,
+        tokensPerBatch: this.#options.tokensPerMicroBatch ?? mostTokens,
+      });
       this.#rollouts++;
       const seconds = (performance.now() - start) / 1000, figures = rolloutFigures(sampled);
       const tokens = sampled.flatMap(({ completions }) => completions)
@@ -225,47 +221,6 @@ export class PolicyBatches implements BatchSource<RolloutBatch> {
     const { completions } = group, rewards = completions.map(({ reward }) => reward);
     const ended = completions.map((one) => one.ended);
     return { ...group, ...groupAdvantages(rewards, ended, this.#options.advantages) };
-  }
-
-  /** Adds what the policy, as it is now, and the reference say about the completions. */
-  #complete(judged: readonly JudgedGroup[]): {
-    groups: TrainedCompletion[][];
-    mismatch: Record<string, number>;
-  } {
-    const { policy, reference, maskOverlong = false } = this.#options;
-    const { temperature, tokensPerMicroBatch: tokensPerBatch = 8192 } = {
-      ...this.#options,
-      ...policyLossDefaults(this.#options.loss),
-    };
-    const correction = this.#options.correction ?? { kind: "none" };
-    const written = judged.map(({ completions, prompt, advantages }) =>
-      completions.map((completion, i) => ({
-        ids: Int32Array.from([...prompt.ids, ...completion.ids]),
-        prompt: prompt.ids.length,
-        advantage: advantages[i],
-        generated: completion.logProbs,
-        trained: completion.ids.length > 0 && (completion.ended || !maskOverlong),
-      }))
-    );
-    const all = written.flat(), how = { temperature, tokensPerBatch };
-    const old = completionLogProbs(policy, all, how);
-    const references = reference?.(all, how);
-    let next = 0;
-    const groups = written.map((group) =>
-      group.map(({ generated, ...completion }) => {
-        const place = next++;
-        const importance = old[place].map((logProb, t) =>
-          generated ? importanceWeight(logProb, generated[t], correction) : 1
-        );
-        return {
-          ...completion,
-          old: old[place],
-          reference: references?.[place] ?? null,
-          importance,
-        };
-      })
-    );
-    return { groups, mismatch: mismatchFigures(old, all.map(({ generated }) => generated)) };
   }
 }
 

@@ -4,8 +4,17 @@
  * @module
  */
 import { type Decoder, withoutLora } from "../../nn/mod.ts";
-import { completionLogProbs } from "./log_probs.ts";
-import type { Reference } from "./policy_batches.ts";
+import {
+  type CompletionLogProbOptions,
+  completionLogProbs,
+  type PromptedIds,
+} from "./log_probs.ts";
+
+/** Log-probabilities of completions by the model that the policy may not move far from. */
+export type Reference = (
+  completions: readonly PromptedIds[],
+  options: CompletionLogProbOptions,
+) => Float32Array[];
 
 /** Another decoder with fixed weights, such as a copy of the policy made before training. */
 export function frozenReference(decoder: Decoder): Reference {

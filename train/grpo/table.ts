@@ -7,7 +7,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { writeAtomically } from "../../tensor/mod.ts";
 import { messagesOfRow, type RewardRow } from "../rewards/mod.ts";
-import type { JudgedGroup } from "./policy_batches.ts";
+import type { JudgedGroup } from "./judged.ts";
 
 /**
  * Writes each rollout into the folder: `rollout-000001.jsonl`, one completion a line, and `rollout-000001.txt` for people.

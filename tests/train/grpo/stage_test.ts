@@ -164,6 +164,9 @@ Deno.test("a correction for the mismatch of generation needs log-probabilities a
     async () => await trained(1, { correction, loss: { temperature: 0.7 } }),
     RangeError,
   );
+  using policy = tinyPolicy();
+  const generate = decoderCompletions(policy);
+  await assert.rejects(async () => await trained(1, { correction, generate }), TypeError);
   const figures = (await trained(2, { correction })).figures.get(1)!;
   assert.ok(Math.abs(figures["sampling/kl_error"]) < 1e-5);
 });
