@@ -54,8 +54,8 @@ export async function runStage(plan: StagePlan, terminal: Terminal): Promise<num
   try {
     return await trainIn(run, training, terminal);
   } catch (error) {
-    // A row may be wrong anywhere in a file. A run that never made a step is of no use to anyone.
-    if (run.record.step === 0) run.discard();
+    // A row may be wrong anywhere in a file. A new run that never made a step is of no use to anyone.
+    if (plan.resume === null && run.record.step === 0) run.discard();
     throw error;
   }
 }

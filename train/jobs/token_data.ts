@@ -13,6 +13,7 @@ import {
   type Row,
   type StreamOptions,
   streamRows,
+  type TokenDataset,
   tokenizeRows,
   type TokenSequence,
 } from "../data/mod.ts";
@@ -111,7 +112,7 @@ async function openPart(
     ),
     example: heldOut.count === 0 ? null : await streamRows(heldOut, once).next(),
     rows: train.count,
-    tokens: await epochTokens(tokens(train), once),
+    tokens: await epochTokens(tokens(train), once, tell),
   };
 }
 
@@ -126,15 +127,22 @@ export async function everyBatch(source: BatchSource<TokenBatch>): Promise<Token
 }
 
 /** The tokens of the first sequences, as many times as these are contained in an epoch. */
-async function epochTokens(part: Dataset<TokenSequence>, once: StreamOptions): Promise<number> {
+async function epochTokens(
+  part: TokenDataset,
+  once: StreamOptions,
+  tell: Reader["tell"],
+): Promise<number> {
   const stream = streamRows(part, once);
-  let tokens = 0;
-  for (let count = 0; count < countedSequences; count++) {
+  let tokens = 0, count = 0;
+  for (; count < countedSequences; count++) {
     const sequence = await stream.next();
-    if (sequence === null) return tokens;
+    if (sequence === null) break;
     tokens += tokenCount(sequence);
   }
-  return Math.round(tokens / stream.epoch);
+  const { rows, tooLong, truncated } = part.counts;
+  const cut = tooLong > 0 ? `${tooLong} left out` : truncated > 0 ? `${truncated} cut` : null;
+  if (cut !== null) tell(`${part.name}: longer than the context: ${cut} of ${rows + tooLong} rows`);
+  return count < countedSequences ? tokens : Math.round(tokens / stream.epoch);
 }
 
 /** Tokens that are read: all but the last, which is only predicted. */
