@@ -58,7 +58,7 @@ export async function runProgram(
   input = "",
   { timeoutMs = 3000, outputBytes = 65_536, signal, ...limits }: ProgramLimits = {},
 ): Promise<ProgramResult> {
-  await using sandbox = new Sandbox(launcher, limits);
+  await using sandbox = new Sandbox({ source: launcher }, limits);
   const timer = setTimeout(() => sandbox.kill(`ran too long (${timeoutMs} ms)`), timeoutMs);
   const abort = (): void => sandbox.kill("given up");
   signal?.addEventListener("abort", abort, { once: true });

@@ -55,8 +55,9 @@ export function isolatedReward(
   { exportName = "default", timeoutMs = 5000, ...limits }: IsolatedRewardOptions = {},
 ): IsolatedReward {
   const hosts = new Set<RewardHost>(), idle: RewardHost[] = [];
+  const source = hostSource(module, exportName);
   const start = (): RewardHost => {
-    const host = new RewardHost(new Sandbox(hostSource(module, exportName), limits));
+    const host = new RewardHost(new Sandbox({ source, imports: true }, limits));
     hosts.add(host);
     return host;
   };

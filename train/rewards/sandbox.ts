@@ -13,6 +13,14 @@ export interface SandboxLimits {
   readonly memoryMb?: number;
 }
 
+/** Where a program comes from. */
+export interface SandboxSource {
+  /** TypeScript. What it imports statically from files is read before it is shut in. */
+  readonly source: string;
+  /** Whether it may import what Deno has in its cache, by the names of the project's configuration; false by default. */
+  readonly imports?: boolean;
+}
+
 /** What an idle Deno takes, in MiB: not the program's doing. */
 const baseMemoryMb = 128;
 
@@ -25,10 +33,11 @@ export class Sandbox implements AsyncDisposable {
   readonly #watch: ReturnType<typeof setInterval>;
   #reason: string | null = null;
 
-  /** Starts the program in `source`, TypeScript. What it imports statically from files is read before it is shut in. */
-  constructor(source: string, { memoryMb = 128 }: SandboxLimits = {}) {
+  /** Starts a program. */
+  constructor({ source, imports = false }: SandboxSource, { memoryMb = 128 }: SandboxLimits = {}) {
     const program = `data:application/typescript;base64,${encode(source)}`;
-    const flags = ["--no-prompt", "--cached-only", "--no-check", "--quiet"];
+    const known = imports ? ["--cached-only"] : ["--no-remote", "--no-npm", "--no-config"];
+    const flags = ["--no-prompt", "--no-check", "--no-lock", "--quiet", ...known];
     const heap = `--v8-flags=--max-old-space-size=${memoryMb}`;
     this.#process = new Deno.Command(Deno.execPath(), {
       args: ["run", ...flags, heap, program],
@@ -98,11 +107,11 @@ function cancel(stream: ReadableStream): Promise<void> | null {
   return stream.locked ? null : stream.cancel();
 }
 
-/** MiB of memory that a process holds; 0 where the system does not tell. */
+/** MiB of memory that a process holds; 0 where the system does not tell, as only Linux does. */
 function residentMb(pid: number): number {
-  const pageBytes = 4096;
   try {
-    return Number(Deno.readTextFileSync(`/proc/${pid}/statm`).split(" ")[1]) * pageBytes / 2 ** 20;
+    const status = Deno.readTextFileSync(`/proc/${pid}/status`);
+    return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) / 1024;
   } catch {
     return 0;
   }
