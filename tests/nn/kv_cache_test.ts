@@ -147,6 +147,17 @@ tensorTest("generation is a function of the seed", () => {
   assert.notDeepEqual(sample(1), sample(2));
 });
 
+tensorTest("the id that ends a sequence is part of it only where that is asked for", () => {
+  using decoder = loudDecoder(llama);
+  const drawn = (options: { stop?: number[]; keepStop?: boolean }): number[] =>
+    [...generate(decoder, [[1]], { maxTokens: 12, temperature: 2, ...options })].map(({ id }) =>
+      id
+    );
+  const all = drawn({}), stop = [all[5]], first = all.indexOf(all[5]);
+  assert.deepEqual(drawn({ stop }), all.slice(0, first));
+  assert.deepEqual(drawn({ stop, keepStop: true }), all.slice(0, first + 1));
+});
+
 tensorTest("generation ends at the context, and frees its cache when it is left early", () => {
   using decoder = loudDecoder({ ...llama, context: 8 });
   assert.equal([...generate(decoder, [[1, 2, 3]], { maxTokens: 100 })].length, 6);
