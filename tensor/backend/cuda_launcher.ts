@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { Arguments } from "../../ffi/mod.ts";
+import { Arguments, NativeError } from "../../ffi/mod.ts";
 import type { CudaDriver } from "../../ffi/cuda/mod.ts";
 import { IndexError } from "../errors.ts";
 import type { Launch } from "../op.ts";
@@ -81,7 +81,7 @@ export class CudaLauncher {
    * failed.
    */
   synchronize(): void {
-    this.#driver.copyToHost(this.#faultCopy.address, this.#faults, 8 * faultWords, this.#stream);
+    this.#fetchFaults();
     const status = this.#driver.synchronize(this.#stream);
     if (status !== 0) throw this.#failure(status, "cuStreamSynchronize");
     const [fault, launch, value, place, size] = this.#faultCopy.words;
@@ -101,6 +101,15 @@ export class CudaLauncher {
       await new Promise<void>((resolve) => setTimeout(resolve, 0));
     }
     this.synchronize();
+  }
+
+  #fetchFaults(): void {
+    try {
+      this.#driver.copyToHost(this.#faultCopy.address, this.#faults, 8 * faultWords, this.#stream);
+    } catch (error) {
+      // After a kernel has failed every call does.
+      throw error instanceof NativeError ? this.#failure(error.code, error.call) : error;
+    }
   }
 
   #clearFaults(): void {

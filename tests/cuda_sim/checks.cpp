@@ -51,7 +51,8 @@ void look_at(uintptr_t address, unsigned bytes, bool write, bool atomic) {
   const bool device = is_device_address(address);
   if (device && !is_allocated(address, bytes)) {
     const std::string what = (write ? "writes " : "reads ") + std::to_string(bytes) + " bytes, ";
-    sim_fail(ILLEGAL_ADDRESS, (what + describe_address(address + bytes - 1)).c_str());
+    const uintptr_t outside = is_allocated(address, 1) ? address + bytes - 1 : address;
+    sim_fail(ILLEGAL_ADDRESS, (what + describe_address(outside)).c_str());
   }
   const Access now = {launch, sim_thread->block->barriers, warp_generation(), sim_thread->block->number,
                       sim_thread->number, atomic};
