@@ -133,7 +133,7 @@ export const puzzleSchema: z.ZodObject & z.ZodType<PuzzleConfig> = typed(z.stric
     overlap: z.number().min(0).max(1).default(0.8)
       .describe("Share of blocks in which further ones may agree with earlier ones"),
     draws: whole(0).default(20).describe("Random architectures to compare with"),
-    rounds: whole(1).default(7).describe("How often each cost is measured"),
+    rounds: whole(1).default(9).describe("How often each cost is measured"),
   }).prefault({}),
   fusion: z.strictObject({
     enabled: z.boolean().default(true).describe("Whether feed-forward parts fuse"),

@@ -52,9 +52,9 @@ export interface MeasureOptions {
   readonly path: DecodePath;
   /** What parts compute in; f32 by default. */
   readonly dtype?: "f32" | "bf16";
-  /** Copies of a part in the model that is timed; 10 by default, as published. */
+  /** Copies of a part in the model that is timed: as many as the parent has blocks, but 10 at most, by default. */
   readonly copies?: number;
-  /** Times that everything is measured, one after the other; the middle figure counts. 7 by default. */
+  /** Times that everything is measured, one after the other; the least figure counts. 9 by default. */
   readonly rounds?: number;
 }
 
@@ -82,8 +82,9 @@ export function hardwareOf({ path, dtype = "f32" }: MeasureOptions): Hardware {
 
 /**
  * Times every part that some variant has: (t(model of n copies) − t(model without blocks)) / n, prefill and decode, for
- * each batch size. All models take turns, round after round, so that whatever else the machine does falls on all of them;
- * the middle of the rounds' figures counts.
+ * each batch size. All models take turns, round after round, so that whatever else the machine does falls on all of them,
+ * and the least of the rounds' figures counts. With as many copies as the parent has blocks, keys and values lie as near
+ * in the caches as they will.
  *
  * Source: Bercovich et al., "Puzzle", 2024, section 3.3, and `calc_runtime_stats.py` of NVIDIA's Model-Optimizer.
  */
@@ -93,7 +94,8 @@ export function measureCosts(
   scenario: Scenario,
   options: MeasureOptions,
 ): CostTable {
-  const { dtype = "f32", copies = 10 } = options, bytes = bytesOf(dtype);
+  const { dtype = "f32", copies = Math.min(10, spec.blocks.length) } = options,
+    bytes = bytesOf(dtype);
   const blocks = distinctParts(variants);
   const empty: BlockSpec = { attention: null, ffn: null };
   const models = [empty, ...blocks.values()].map((block): DecoderSpec => ({
@@ -142,29 +144,24 @@ function distinctParts(variants: readonly BlockVariants[]): Map<string, BlockSpe
   return found;
 }
 
-/** The middle of the rounds' differences to the model without blocks, which is the first; that one's own middle. */
+/**
+ * What one copy of a part adds to the model without blocks, which is the first; that one's own time. Whatever else the
+ * machine does makes single figures larger, never smaller, so the least of all rounds counts.
+ */
 function partTime(
   rounds: readonly (readonly (readonly BatchTime[])[])[],
   model: number,
   batch: number,
   copies: number,
 ): BatchTime {
-  const middle = (value: (time: BatchTime) => number): number => {
-    const figures = rounds.map((round) =>
-      model === 0
-        ? value(round[0][batch])
-        : (value(round[model][batch]) - value(round[0][batch])) / copies
-    );
+  const least = (of: number, value: (time: BatchTime) => number): number =>
+    Math.min(...rounds.map((round) => value(round[of][batch])));
+  const time = (value: (time: BatchTime) => number): number => {
+    if (model === 0) return least(0, value);
     // Noise may make a part that costs next to nothing cost less than that.
-    return Math.max(0, median(figures));
+    return Math.max(0, (least(model, value) - least(0, value)) / copies);
   };
-  return { prefill: middle(({ prefill }) => prefill), decode: middle(({ decode }) => decode) };
-}
-
-/** The middle number, or the mean of the two that are. */
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b), half = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+  return { prefill: time(({ prefill }) => prefill), decode: time(({ decode }) => decode) };
 }
 
 function costOf(

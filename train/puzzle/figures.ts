@@ -9,7 +9,7 @@ import { Decoder, summarize } from "../../nn/mod.ts";
 import { compareDecoders } from "../compare.ts";
 import type { BaselineName, Chosen } from "./choose.ts";
 import { quantitiesOf, type Quantity } from "./constraints.ts";
-import { type CostTable, median } from "./costs.ts";
+import type { CostTable } from "./costs.ts";
 import { enginePath } from "./engine_path.ts";
 import { writeJson, writeText } from "./json_file.ts";
 import type { BlockLibrary } from "./library.ts";
@@ -98,7 +98,7 @@ function modelFigures(
   const distinct = [...new Set(keys)];
   const decoders = distinct.map((key) => models[keys.indexOf(key)].decoder);
   const scenario = { ...space.scenario, batchSizes: [batch] };
-  const rounds = timeDecoders(decoders, scenario, enginePath, options.rounds ?? 7);
+  const rounds = timeDecoders(decoders, scenario, enginePath, options.rounds ?? 9);
   return models.map(({ name, decoder }, i): ModelFigures => {
     const times = rounds.map((round) => round[distinct.indexOf(keys[i])][0]);
     return {
@@ -106,8 +106,8 @@ function modelFigures(
       spec: decoder.spec,
       parameters: summarize(decoder.spec).parameters.total,
       kvBytesPerToken: kvBytesPerToken(decoder.spec, dtype),
-      prefillSeconds: median(times.map(({ prefill }) => prefill)),
-      decodeTokensPerSecond: batch / median(times.map(({ decode }) => decode)),
+      prefillSeconds: Math.min(...times.map(({ prefill }) => prefill)),
+      decodeTokensPerSecond: batch / Math.min(...times.map(({ decode }) => decode)),
       ...compareDecoders(parent, decoder, options.heldOut),
     };
   });

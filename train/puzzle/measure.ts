@@ -30,7 +30,7 @@ export interface TimingOptions {
   readonly path: DecodePath;
   /** What models compute in; f32 by default. */
   readonly dtype?: "f32" | "bf16";
-  /** How often everything is timed; 7 by default. */
+  /** How often everything is timed; 9 by default. */
   readonly rounds?: number;
 }
 
@@ -44,7 +44,7 @@ const stepsOfRound = 8;
 export function measureTimes(
   specs: readonly DecoderSpec[],
   scenario: Scenario,
-  { path, dtype = "f32", rounds = 7 }: TimingOptions,
+  { path, dtype = "f32", rounds = 9 }: TimingOptions,
 ): BatchTime[][][] {
   using stack = new DisposableStack();
   const decoders = specs.map((spec) => stack.use(new Decoder(spec, { dtype, train: false })));

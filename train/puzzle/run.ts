@@ -62,7 +62,7 @@ export interface PuzzleOptions {
   readonly distill: (DistillLosses & { readonly train: TrainOptions }) | null;
   /** How it goes on afterwards on text alone; null for not at all. */
   readonly pretrain: TrainOptions | null;
-  /** Rounds in which costs and models are timed; 7 by default. */
+  /** Rounds in which costs and models are timed; 9 by default. */
   readonly rounds?: number;
 }
 
@@ -165,7 +165,7 @@ class PuzzleRun {
   }
 
   #costs(library: BlockLibrary): CostTable {
-    const { dtype = "f32", scenario, rounds = 7 } = this.options, path = this.path("costs.json");
+    const { dtype = "f32", scenario, rounds = 9 } = this.options, path = this.path("costs.json");
     const how = { path: enginePath, dtype, rounds };
     const known = readCosts(path, hardwareOf(how), scenario, (text) => this.host.tell(text));
     if (known) return known;
