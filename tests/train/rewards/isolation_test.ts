@@ -44,14 +44,14 @@ Deno.test("a reward that hangs, throws, fills memory, reads a file or opens a so
 });
 
 Deno.test("an isolated reward goes on after failures of others, and what it logs does not count", async () => {
-  await using good = isolatedReward(hostile, { exportName: "good" });
-  await using exits = isolatedReward(hostile, { exportName: "exits" });
+  await using good = isolatedReward(hostile, { exportName: "good", timeoutMs: 60_000 });
+  await using exits = isolatedReward(hostile, { exportName: "exits", timeoutMs: 60_000 });
   const completions = ["a", "bb", "ccc"].map((text) => ({ ...completion, text }));
   const outcomes = await runRewards({ good: good.score, exits: exits.score }, completions, [
     {},
     {},
     {},
-  ]);
+  ], { timeoutMs: 120_000 });
   assert.deepEqual(outcomes.map(({ scores }) => scores.good), [1, 2, 3]);
   assert.deepEqual(outcomes.map(({ failures }) => Object.keys(failures)), Array(3).fill(["exits"]));
 });
@@ -122,7 +122,7 @@ Deno.test("a program is judged by what it writes for each test", async () => {
     output: "3",
   }];
   const score = (tests: unknown, partial = false) =>
-    codeReward({ partial })({ ...completion, text }, { tests });
+    codeReward({ partial, timeoutMs: 60_000 })({ ...completion, text }, { tests });
   assert.equal(await score(tests.slice(0, 2)), 1);
   assert.equal(await score(tests), 0);
   assert.equal(await score(tests, true), 2 / 3);
