@@ -23,6 +23,7 @@ const misuses: ReadonlySet<string> = new Set([
   "UsageError",
   ...["CheckpointError", "DataError", "DownloadError", "FormatError", "RowError", "SpecError"],
   ...["ConfigError", "RunError", "ResumeError"],
+  ...["ConstraintError", "InfeasibleError"],
   ...["ChatTemplateError", "TokenizerError", "TokenizerFormatError"],
   ...["NotFound", "NotADirectory", "IsADirectory", "AlreadyExists"],
 ]);

@@ -181,7 +181,8 @@ function jobOf(
 /** A checked configuration of a search, whose paths are as the user means them. */
 function searchOf(file: YamlFile | null, values: Readonly<Record<string, unknown>>): PuzzleConfig {
   const config = readConfig(puzzleSchema, file && keysOf(file), values);
-  return { ...config, data: userPaths(config.data) };
+  const from = config.from === undefined ? {} : { from: userPath(config.from) };
+  return { ...config, ...from, data: userPaths(config.data) };
 }
 
 function userPaths(data: PuzzleConfig["data"]): PuzzleConfig["data"] {

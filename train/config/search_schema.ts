@@ -24,6 +24,7 @@ function typed<T>(schema: z.ZodObject): z.ZodObject & z.ZodType<T> {
 export interface PuzzleConfig extends Omit<TokenConfig, "lr" | "steps" | "epochs"> {
   readonly model: string;
   readonly constraint: readonly string[];
+  readonly from?: string | undefined;
   readonly score: "kl" | "loss" | "cosine";
   readonly scenario: {
     readonly promptTokens: number;
@@ -104,6 +105,8 @@ export const puzzleSchema: z.ZodObject & z.ZodType<PuzzleConfig> = typed(z.stric
   constraint: z.array(z.string()).default([]).describe(
     "A limit, such as throughput=1.5x or memory=300MB; may be given more than once",
   ),
+  from: path().optional()
+    .describe("Another search of this parent, whose library, scores and costs are used again"),
   score: z.enum(["kl", "loss", "cosine"]).default("kl").describe("What replaced blocks lose"),
   scenario: z.strictObject({
     promptTokens: whole(1).default(64).describe("Tokens of prompts when speed is measured"),

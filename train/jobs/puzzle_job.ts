@@ -74,7 +74,7 @@ export function searchOptions(
       variants: withoutUndefined(variants),
     },
     bypass: how(library),
-    ...withoutUndefined({ layersAtOnce: library.layersAtOnce }),
+    ...withoutUndefined({ layersAtOnce: library.layersAtOnce, from: config.from }),
     scenario: config.scenario,
     score: config.score,
     rounds: config.search.rounds,

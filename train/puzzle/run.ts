@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { existsSync } from "node:fs";
+import { cpSync, existsSync } from "node:fs";
 import { join } from "node:path";
 import { Decoder, type HuggingFaceConfig, openCheckpoint, writeHuggingFace } from "../../nn/mod.ts";
 import type { Distance } from "../compare.ts";
@@ -48,6 +48,8 @@ export interface PuzzleOptions {
   readonly bypass: TrainOptions;
   /** How many layers' variants are in memory at once; all by default. */
   readonly layersAtOnce?: number;
+  /** The folder of another search of the same parent, whose library, scores and costs are taken as they are. */
+  readonly from?: string;
   /** How the model will be used. */
   readonly scenario: Scenario;
   /** Which score is added up; `kl` by default. */
@@ -109,6 +111,7 @@ class PuzzleRun {
 
   async run(): Promise<PuzzleReport | null> {
     const { options, host } = this, dtype = options.dtype ?? "f32";
+    if (options.from !== undefined) this.#takeOver(options.from);
     using parent = Decoder.load(options.parent, { dtype, train: false });
     const library = BlockLibrary.open(this.path("library"), parent.spec, options.library ?? {});
     if (!await this.#timed("library", () => this.#buildLibrary(library, parent))) return null;
@@ -139,6 +142,14 @@ class PuzzleRun {
     const report = { ...figures, seconds: this.#seconds };
     writeReport(report, found);
     return report;
+  }
+
+  /** Copies what another search has, unless it is here already. */
+  #takeOver(from: string): void {
+    for (const name of ["library", "scores.json", "costs.json"]) {
+      const [there, here] = [join(from, name), this.path(name)];
+      if (existsSync(there) && !existsSync(here)) cpSync(there, here, { recursive: true });
+    }
   }
 
   #buildLibrary(library: BlockLibrary, parent: Decoder): Promise<boolean> {
