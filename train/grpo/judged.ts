@@ -27,6 +27,8 @@ export interface JudgedOptions extends CompletionLogProbOptions {
   readonly correction?: ImportanceCorrection;
   /** Whether nothing is learned from completions that did not end. */
   readonly maskOverlong?: boolean;
+  /** Whether the generator's log-probabilities are taken for the policy's. */
+  readonly reuseLogProbs?: boolean;
 }
 
 /** What is learned from, and how differently generation and training see it. */
@@ -38,13 +40,15 @@ export interface TrainedGroups {
 }
 
 /**
- * Adds the log-probabilities of the policy and the reference, and importance weights. Throws TypeError for a correction
- * without log-probabilities from the generator.
+ * Adds the log-probabilities of the policy and the reference, and importance weights. Throws TypeError where those of the
+ * generator are needed and it does not tell them, or tells them of another temperature.
  */
 export function trainedCompletions(
   judged: readonly JudgedGroup[],
-  { policy, reference, correction = { kind: "none" }, maskOverlong = false, ...how }: JudgedOptions,
+  options: JudgedOptions,
 ): TrainedGroups {
+  const { policy, reference, correction = { kind: "none" }, maskOverlong = false } = options;
+  const { reuseLogProbs = false, temperature, tokensPerBatch } = options;
   const written = judged.map(({ completions, prompt, advantages }) =>
     completions.map((completion, i) => ({
       ids: Int32Array.from([...prompt.ids, ...completion.ids]),
@@ -54,14 +58,12 @@ export function trainedCompletions(
       trained: completion.ids.length > 0 && (completion.ended || !maskOverlong),
     }))
   );
-  const all = written.flat();
-  if (correction.kind !== "none" && all.some(({ generated }) => generated === null)) {
-    throw new TypeError(
-      `grpo: a correction (${correction.kind}) needs log-probabilities, which this generator does not tell. ` +
-        `Use an engine, or leave the correction out.`,
-    );
-  }
-  const old = completionLogProbs(policy, all, how), references = reference?.(all, how);
+  const all = written.flat(), how = { temperature, tokensPerBatch };
+  if (correction.kind !== "none" || reuseLogProbs) checkGenerator(all, temperature);
+  const old = reuseLogProbs
+    ? all.map(({ generated }) => Float32Array.from(generated!))
+    : completionLogProbs(policy, all, how);
+  const references = reference?.(all, how);
   let next = 0;
   const groups = written.map((group) =>
     group.map(({ generated, ...completion }) => {
@@ -73,6 +75,20 @@ export function trainedCompletions(
     })
   );
   // Generators tell log-probabilities at temperature 1.
-  const generated = all.map(({ generated }) => how.temperature === 1 ? generated : null);
+  const generated = all.map(({ generated }) => temperature === 1 ? generated : null);
   return { groups, mismatch: mismatchFigures(old, generated) };
+}
+
+function checkGenerator(
+  completions: readonly { readonly generated: readonly number[] | null }[],
+  temperature: number,
+): void {
+  const silent = completions.some(({ generated }) => generated === null);
+  if (!silent && temperature === 1) return;
+  throw new TypeError(
+    "grpo: the generator's log-probabilities are needed, " +
+      (silent ? "it does not tell them (none). Use an engine." : (
+        `it tells them at temperature 1 (${temperature}). Draw at temperature 1.`
+      )),
+  );
 }

@@ -74,6 +74,12 @@ export interface RolloutOptions {
   readonly loss: PolicyLossOptions;
   /** Against the mismatch of generation and training; none by default. It needs log-probabilities from the generator. */
   readonly correction?: ImportanceCorrection;
+  /**
+   * Takes the generator's log-probabilities for those of the weights that wrote the completions, which saves a forward
+   * pass; by default they are computed. Right for an engine that computes as training does, and tells so by
+   * `sampling/token_mult_prob_error` 1 without this.
+   */
+  readonly reuseLogProbs?: boolean;
   /** Whether completions that did not end are left out of the loss; by default they are scored like others. */
   readonly maskOverlong?: boolean;
   /**
@@ -107,16 +113,10 @@ export class PolicyBatches implements BatchSource<RolloutBatch> {
   /** When the last micro-batches were given away, to tell what training takes. */
   #trainingSince: number | null = null;
 
-  /** Throws RangeError for options that make no sense together. */
+  /** Rollouts of nothing yet. */
   constructor(options: RolloutOptions) {
-    const { samplesPerPrompt = 16, maxTokens, topP = 1, correction } = options;
+    const { samplesPerPrompt = 16, maxTokens, topP = 1 } = options;
     const { temperature } = policyLossDefaults(options.loss);
-    if (correction && correction.kind !== "none" && temperature !== 1) {
-      throw new RangeError(
-        `grpo: generators tell log-probabilities at temperature 1, the rollouts have ${temperature}. ` +
-          `Leave the correction out, or draw at temperature 1.`,
-      );
-    }
     this.#options = options;
     this.#sampling = {
       coder: new PromptCoder(options.tokenizer, options.template),

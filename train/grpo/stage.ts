@@ -24,8 +24,6 @@ export interface GrpoStageOptions extends Omit<RolloutOptions, "loss"> {
 /**
  * A stage that lets the model answer prompts, scores the answers, and makes the better ones of each prompt more likely.
  * The model that trains also generates: its engine, if it has one, takes over the weights before each rollout (`refresh`).
- *
- * Throws RangeError for options that make no sense together.
  */
 export function grpoStage(options: GrpoStageOptions): Stage<RolloutBatch> {
   const loss = policyLossDefaults(options.loss ?? {});

@@ -162,13 +162,21 @@ Deno.test("a correction for the mismatch of generation needs log-probabilities a
   const correction = { kind: "tis" } as const;
   await assert.rejects(
     async () => await trained(1, { correction, loss: { temperature: 0.7 } }),
-    RangeError,
+    TypeError,
   );
   using policy = tinyPolicy();
   const generate = decoderCompletions(policy);
   await assert.rejects(async () => await trained(1, { correction, generate }), TypeError);
   const figures = (await trained(2, { correction })).figures.get(1)!;
   assert.ok(Math.abs(figures["sampling/kl_error"]) < 1e-5);
+});
+
+Deno.test("the engine's log-probabilities serve as those of the old weights", async () => {
+  const computed = await trained(4), reused = await trained(4, { reuseLogProbs: true });
+  assert.deepEqual(reused.curve("reward").slice(0, 2), computed.curve("reward").slice(0, 2));
+  const [a, b] = [computed, reused].map((run) => run.curve("grad_norm")[0]);
+  assert.ok(Math.abs(a - b) < 1e-4 * a, `${a} and ${b}`);
+  assert.ok(reused.curve("sampling/kl_error").every((error) => error === 0));
 });
 
 Deno.test("rewards that hang, fill memory or read files do not stop a run", async () => {
