@@ -9,8 +9,10 @@ import { formatShape, type Shape, sizeOf } from "../layout.ts";
 import type { NumberTensor, Op, Sample, Unary, View } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
 import { addressOf } from "./address.ts";
+import { blockForEach } from "./launch.ts";
 
 const source = new URL("./int8.c", import.meta.url);
+const cudaSource = new URL("./int8.cu", import.meta.url);
 /** Outputs of a block of packed weights, and inputs of a group. */
 const outputs = 16, group = 4;
 /** Sums of more products may not fit 32 bits. */
@@ -75,6 +77,10 @@ export const quantizeRows: Unary<void> = {
   kernel: {
     source,
     entry: "quantize_rows",
+    cuda: {
+      source: cudaSource,
+      launches: ([{ shape: [out] }]) => [blockForEach(Math.ceil(out / outputs) * outputs)],
+    },
     arguments: (to, [weight], results) => {
       for (const x of [...results, weight]) to.address(addressOf(x));
       to.integer(weight.shape[0]).integer(weight.shape[1]);
@@ -114,6 +120,20 @@ export const linearInt8: Op<void, LinearInt8Inputs> = {
   kernel: {
     source,
     entry: "linear_int8",
+    cuda: {
+      source: cudaSource,
+      launches: ([{ shape }, , { shape: [out] }]) => {
+        const rows = sizeOf(shape.slice(0, -1));
+        return [
+          { ...blockForEach(rows), entry: "linear_int8_rows" },
+          { ...blockForEach(0), blocks: [Math.ceil(out / outputs), Math.ceil(rows / 8), 1] },
+        ];
+      },
+      scratch: ([{ shape }]) => {
+        const rows = sizeOf(shape.slice(0, -1)), width = shape.at(-1)!;
+        return rows * (4 + Math.ceil(width / group) * group);
+      },
+    },
     arguments: (to, inputs, [y]) => {
       const [{ shape }, , { shape: [out] }] = inputs;
       for (const x of [y, ...inputs]) to.address(addressOf(x));

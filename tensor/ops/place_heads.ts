@@ -5,11 +5,12 @@
  */
 import { isFloating } from "../dtype.ts";
 import { DTypeError, IndexError, ShapeError } from "../errors.ts";
-import { formatShape, sameShape } from "../layout.ts";
+import { formatShape, sameShape, sizeOf } from "../layout.ts";
 import type { NumberTensor, Op, Sample, View } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
 import { addressOf } from "./address.ts";
 import { readIntegers } from "./integers.ts";
+import { blockForEach, overElements } from "./launch.ts";
 
 /** How many of a projection's heads are queries. */
 export interface PlaceHeadsParams {
@@ -70,6 +71,14 @@ export const placeHeads: Op<PlaceHeadsParams, PlaceHeadsInputs> = {
   kernel: {
     source: new URL("./place_heads.c", import.meta.url),
     entry: "place_heads",
+    cuda: {
+      source: new URL("./place_heads.cu", import.meta.url),
+      launches: ([projection, , , , ...before], [, ...after]) => {
+        const place = blockForEach(projection.shape[0]);
+        if (before.every((cache, i) => addressOf(cache) === addressOf(after[i]))) return [place];
+        return [{ ...overElements(sizeOf(after[0].shape)), entry: "place_heads_copy" }, place];
+      },
+    },
     arguments: (to, inputs, [q, keys, values], { heads }) => {
       const [projection, table, , , oldKeys] = inputs, [tokens, , headDim] = projection.shape;
       to.address(addressOf(q)).address(addressOf(keys)).address(addressOf(values));

@@ -5,10 +5,11 @@
  */
 import { isFloating } from "../dtype.ts";
 import { DTypeError, IndexError, ShapeError } from "../errors.ts";
-import { formatShape, sameShape } from "../layout.ts";
+import { formatShape, sameShape, sizeOf } from "../layout.ts";
 import type { NumberTensor, Op, Sample, View } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
 import { addressOf } from "./address.ts";
+import { blockForEach } from "./launch.ts";
 
 /** What a row of `controls` holds, in this order. */
 export const sampleControls = [
@@ -81,6 +82,11 @@ export const sample: Op<void, SampleInputs> = {
   kernel: {
     source: new URL("./sample.c", import.meta.url),
     entry: "sample",
+    cuda: {
+      source: new URL("./sample.cu", import.meta.url),
+      launches: ([logits]) => [blockForEach(logits.shape[0])],
+      scratch: ([logits]) => 8 * sizeOf(logits.shape),
+    },
     arguments: (to, inputs, outputs) => {
       const [{ shape: [rows, vocab] }, , , editedIds] = inputs;
       for (const x of outputs) to.address(addressOf(x));
