@@ -1,7 +1,7 @@
 /**
- * `deno task bench dispatch|gemm|attention|train-step|curve|serve [--json] [--peer] [--text FILE]`: measures this machine's
- * ceilings and our work in one run; `--peer` runs PyTorch on the same work beside it. `curve` learns the text of a file,
- * `serve` is many clients of a server.
+ * `deno task bench dispatch|gemm|attention|train-step|decode|curve|serve [--json] [--peer] [--text FILE]`: measures this
+ * machine's ceilings and our work in one run; `--peer` runs PyTorch on the same work beside it. `curve` learns the text of
+ * a file, `serve` is many clients of a server.
  *
  * @module
  */
@@ -10,6 +10,7 @@ import { attention } from "./attention.ts";
 import { findCompiler } from "../ffi/mod.ts";
 import { Ceiling, type Ceilings } from "../tensor/ceilings.ts";
 import { curve } from "./curve.ts";
+import { decode } from "./decode.ts";
 import { dispatch } from "./dispatch.ts";
 import { gemm } from "./gemm.ts";
 import { type PeerFigures, torchFigures } from "./peers/peer.ts";
@@ -36,6 +37,7 @@ const benches: Record<string, Bench> = {
   gemm: withFigures("gemm", gemm),
   attention: withFigures("attention", attention),
   "train-step": withFigures("train-step", trainStep),
+  decode: ({ ceilings }) => decode(ceilings),
   curve: ({ text, peer }) => curve(text!, peer),
   serve: ({ load }) => serve(load),
 };

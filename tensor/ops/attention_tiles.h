@@ -21,6 +21,14 @@ static inline vf load_whole_vector(const real *p) {
 // The first `count` elements at p as f32, zeros after them.
 static inline vf load_vector(const real *p, int64_t count) {
   if (count >= LANES) return load_whole_vector(p);
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+  const __mmask16 inside = (__mmask16)((1u << count) - 1);
+#if defined(REAL_BF16)
+  return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(inside, p)), 16);
+#else
+  return (vf)_mm512_maskz_loadu_ps(inside, p);
+#endif
+#endif
   real padded[LANES] = {0};
   memcpy(padded, p, sizeof(real) * (size_t)count);
   return load_whole_vector(padded);
@@ -69,7 +77,11 @@ static inline void transpose_block(vf block[LANES]) {
 static inline void pack_keys_transposed(const Attention *a, const Stretch *s, Operand x, int64_t tile, float *packed) {
   const int64_t keys = at_most(KEY_TILE, s->keys - tile);
   for (int64_t j = 0; j < KEY_TILE; j += LANES) {
-    const real *first = j < keys ? key_row(a, s, x, tile + j) : x.data;
+    if (j >= keys) {
+      for (int64_t d = 0; d < a->headDim; d++) *(vf *)(packed + d * KEY_TILE + j) = (vf){0};
+      continue;
+    }
+    const real *first = key_row(a, s, x, tile + j);
     for (int64_t d = 0; d < a->headDim; d += LANES) {
       const int64_t dims = at_most(LANES, a->headDim - d);
       const real *row = first + d;

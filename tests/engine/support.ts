@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import type { Engine, EngineOptions, Generation, GenerationOptions } from "../../engine/mod.ts";
 import { Engine as GenerationEngine } from "../../engine/mod.ts";
-import { Decoder, generate } from "../../nn/mod.ts";
+import { type Decoder, generate } from "../../nn/mod.ts";
 import { device } from "../../tensor/mod.ts";
 import { uniforms } from "../support.ts";
 
