@@ -6,14 +6,17 @@
 import { architectureSvg } from "./architecture_picture.ts";
 import { quantities } from "./constraints.ts";
 import { escapeXml, plotSvg } from "./plot.ts";
+import { choiceName, parentChoice } from "./variants.ts";
 import type { BaselineFigures, ModelFigures, PuzzleReport } from "./report_data.ts";
+
+const parentName = choiceName(parentChoice);
 
 const style = `
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 table { border-collapse: collapse; margin: 0.8rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.25rem 0.9rem 0.25rem 0; text-align: right; border-bottom: 1px solid #e5e5e5; }
-th:first-child, td:first-child { text-align: left; } th { color: #666; font-weight: 500; }
+.text { text-align: left; } th { color: #666; font-weight: 500; }
 svg { max-width: 100%; height: auto; } .note { color: #666; } tr.chosen td { font-weight: 600; }
 `;
 
@@ -118,9 +121,9 @@ function baselineTable(report: PuzzleReport): string {
       score.toFixed(4),
       kl.toFixed(4),
       loss.toFixed(4),
-      choices.join(" | "),
+      choices.map((choice) => choice === parentName ? "parent" : choice).join(" | "),
     ]),
-    0,
+    { words: [0, 4], chosen: 0 },
   ) + `<p class="note">All keep the same limits; before distillation, on held-out text. ` +
     `Of random architectures the one with the least measured KL is shown.</p>`;
 }
@@ -140,7 +143,7 @@ export function paretoPlot(
   return plotSvg({
     title: `Predicted loss by ${quantity}`,
     x: `${quantity} (${quantities[quantity].unit || "count"}), by measured costs`,
-    y: `summed ${score} of replaced blocks`,
+    y: `summed ${score === "kl" ? "KL" : score} of replaced blocks`,
     series: [
       { name: "best architectures", points: points.map((p) => [p.value, p.score]), line: true },
       { name: "chosen", points: [[predicted.child[quantity], predictedScore]] },
@@ -182,6 +185,7 @@ function libraryTable({ library }: PuzzleReport): string {
       initialError.toFixed(4),
       error.toFixed(4),
     ]),
+    { words: [0, 1, 2] },
   );
 }
 
@@ -192,13 +196,23 @@ function timeTable({ seconds }: PuzzleReport): string {
   );
 }
 
+/** How a table is set. */
+interface TableStyle {
+  /** Columns that hold words, which begin at the left; the first by default. */
+  readonly words?: readonly number[];
+  /** The row that stands out. */
+  readonly chosen?: number;
+}
+
 function table(
   head: readonly string[],
   rows: readonly (readonly string[])[],
-  chosen = -1,
+  { words = [0], chosen }: TableStyle = {},
 ): string {
   const cells = (tag: string, row: readonly string[]): string =>
-    row.map((cell) => `<${tag}>${escapeXml(cell)}</${tag}>`).join("");
+    row.map((cell, i) =>
+      `<${tag}${words.includes(i) ? ' class="text"' : ""}>${escapeXml(cell)}</${tag}>`
+    ).join("");
   const body = rows.map((row, i) =>
     `<tr${i === chosen ? ' class="chosen"' : ""}>${cells("td", row)}</tr>`
   );
