@@ -83,8 +83,13 @@ const textCommands: ReadonlySet<string> = new Set(
     .split(" "),
 );
 
-/** Longest first, so that the first that fits is right. */
-const operators = ["<=", ">=", "!=", ":=", ..."+-*/^_=<>()[]{}|,;:!%&'.".split("")];
+const decimals = String.raw`(?:\.\d+)?(?:[eE][-+]?\d{1,3}(?!\d))?`;
+
+/** 1,234.5 */
+const commaGroups = String.raw`\d{1,3}(?:,\d{3})+(?!\d)${decimals}`;
+
+/** 1 234.5, 1234.5, 1.2e3, .5 */
+const otherNumbers = String.raw`(?:\d{1,3}(?: \d{3})+(?!\d)|\d+)${decimals}|\.\d+`;
 
 /** One spelling for each sign. */
 export function normalizeSigns(text: string): string {
@@ -109,9 +114,7 @@ function repeatingDecimal(_: string, whole: string, fixed: string, repeated: str
 export function mathTokens(text: string, { grouped = false }: TokenOptions = {}): MathToken[] {
   checkLength(text.length, mostCharacters, "characters");
   const source = normalizeSigns(text).trim().replace(/[.,;:\s]+$/, "");
-  const number = grouped
-    ? /(?:\d{1,3}(?:,\d{3})+(?!\d)|\d{1,3}(?: \d{3})+(?!\d)|\d+)(?:\.\d+)?(?:[eE][-+]?\d{1,3}(?!\d))?|\.\d+/y
-    : /(?:\d{1,3}(?: \d{3})+(?!\d)|\d+)(?:\.\d+)?(?:[eE][-+]?\d{1,3}(?!\d))?|\.\d+/y;
+  const number = new RegExp(grouped ? `${commaGroups}|${otherNumbers}` : otherNumbers, "y");
   const tokens: MathToken[] = [];
   let at = 0;
   const take = (pattern: RegExp): string | null => {
@@ -130,7 +133,15 @@ export function mathTokens(text: string, { grouped = false }: TokenOptions = {})
     const word = command === null ? take(/[a-zA-Z]+/y) : null;
     if (command !== null) tokens.push(...commandTokens(command, () => take(/\s*\{([^{}]*)\}/y)));
     else if (word !== null) tokens.push(...wordTokens(word));
-    else tokens.push(signToken(take, source, at));
+    else {
+      const sign = take(/<=|>=|!=|:=|[-+*/^_=<>()[\]{}|,;:!%&'.]/y);
+      if (sign === null) {
+        throw new MathSyntaxError(
+          `parseMath: ${JSON.stringify(source[at])} is no mathematical sign (at ${at}).`,
+        );
+      }
+      tokens.push({ kind: "operator", text: sign });
+    }
   }
   checkLength(tokens.length, mostTokens, "tokens");
   tokens.push({ kind: "end", text: "" });
@@ -142,21 +153,6 @@ function checkLength(length: number, most: number, unit: string): void {
   throw new MathSyntaxError(
     `parseMath: too long for a formula (${length} ${unit}, at most ${most}).`,
   );
-}
-
-function signToken(
-  take: (pattern: RegExp) => string | null,
-  source: string,
-  at: number,
-): MathToken {
-  const sign = operators.find((operator) => source.startsWith(operator, at));
-  if (sign === undefined) {
-    throw new MathSyntaxError(
-      `parseMath: ${JSON.stringify(source[at])} is no mathematical sign (at ${at}).`,
-    );
-  }
-  take(new RegExp(`[^]{${sign.length}}`, "y"));
-  return { kind: "operator", text: sign };
 }
 
 /** `argument` takes the group that follows. */
