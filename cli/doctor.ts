@@ -5,6 +5,7 @@
  */
 import { runCommand } from "./command.ts";
 import { failed, succeeded } from "./errors.ts";
+import { describeGpu } from "./gpu.ts";
 import { wrap } from "./help.ts";
 import { type Command, flag } from "./options.ts";
 import { formatBytes } from "./progress.ts";
@@ -28,7 +29,10 @@ export function main(args: readonly string[], terminal: Terminal): Promise<numbe
   return runCommand(command, args, terminal, ({ json }) => {
     const findings = inspect();
     terminal.write(`${describe(findings, terminal.columns)}\n`);
-    const checks = findings.kernelsOpen ? selfTest() : [];
+    const checks = [
+      ...findings.kernelsOpen ? selfTest() : [],
+      ...findings.gpu.cuda ? selfTest("cuda") : [],
+    ];
     const wrong = checks.filter(({ passed }) => !passed);
     const passed = findings.kernelsOpen && wrong.length === 0;
     const count = `${checks.length - wrong.length} of ${checks.length} checks passed`;
@@ -52,7 +56,7 @@ export function main(args: readonly string[], terminal: Terminal): Promise<numbe
 }
 
 function describe(findings: Findings, columns: number): string {
-  const { system, compiler, kernels, memory, cache, advice } = findings;
+  const { system, compiler, kernels, memory, cache, gpu, advice } = findings;
   const rows: [string, string][] = [
     ["system", `${system.os} on ${system.arch}, Deno ${system.deno} (V8 ${system.v8})`],
     ["CPU", `${system.cpu}, ${system.threads} threads`],
@@ -69,6 +73,7 @@ function describe(findings: Findings, columns: number): string {
       "cache",
       `${cache.directory}, ${formatBytes(cache.bytes)}${cache.writable ? "" : ", not writable"}`,
     ],
+    ...describeGpu(gpu),
   ];
   const lines = rows.map(([name, value]) => row(name, value, columns));
   const fixes = advice.map((fix, i) => row(i === 0 ? "to do" : "", fix, columns));

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { cacheDirectory, type Compiler, findCompiler } from "../ffi/mod.ts";
 import { device } from "../tensor/mod.ts";
 import { compiledFeatures, cpuFeatures } from "./features.ts";
+import { type GpuFindings, inspectGpu } from "./gpu.ts";
 
 /** Everything that `doctor` tells, but for its self-test. */
 export interface Findings {
@@ -41,6 +42,8 @@ export interface Findings {
     readonly bytes: number;
     readonly writable: boolean;
   };
+  /** The GPU, or why there is none. */
+  readonly gpu: GpuFindings;
   /** What would help, a sentence each. */
   readonly advice: readonly string[];
 }
@@ -78,6 +81,7 @@ export function inspect(): Findings {
     },
     memory: { total, available, limit: device().memory.limit },
     cache,
+    gpu: inspectGpu(),
     advice: advise(found, features, cpu, cache.writable),
   };
 }

@@ -7,6 +7,7 @@ import { allOps } from "../tensor/backend/cpu_kernels.ts";
 import {
   type AnyOp,
   call,
+  type DeviceName,
   type DType,
   isFloating,
   RandomKey,
@@ -39,18 +40,20 @@ const checked = [
 /** |kernel − reference| ≤ tolerance · max(1, largest |reference|). bf16 keeps 8 bits. */
 const tolerances = { f32: 1e-4, bf16: 5e-2 } as const;
 
-/** Runs every sample of a few ops as f32 and as bf16. */
-export function selfTest(): CheckResult[] {
+/** Runs every sample of a few ops as f32 and as bf16 on a device. */
+export function selfTest(device: DeviceName = "cpu"): CheckResult[] {
   const ops = allOps();
   return checked.map((name) => ops.find((op) => op.name === name)!).flatMap((op) =>
-    (["f32", "bf16"] as const).map((dtype) => check(op, dtype))
+    (["f32", "bf16"] as const).map((dtype) => check(op, dtype, device))
   );
 }
 
-function check(op: AnyOp, dtype: "f32" | "bf16"): CheckResult {
-  const name = `${op.name} ${dtype}`;
+function check(op: AnyOp, dtype: "f32" | "bf16", device: DeviceName): CheckResult {
+  const name = `${op.name} ${dtype}${device === "cuda" ? " on the GPU" : ""}`;
   try {
-    const error = Math.max(...op.samples.map((sample) => scope(() => errorOf(op, sample, dtype))));
+    const error = Math.max(
+      ...op.samples.map((sample) => scope(() => errorOf(op, sample, dtype, device))),
+    );
     const passed = error <= tolerances[dtype];
     const detail = passed ? "" : `off by ${error.toExponential(1)} (at most ${tolerances[dtype]})`;
     return { name, passed, detail };
@@ -60,16 +63,25 @@ function check(op: AnyOp, dtype: "f32" | "bf16"): CheckResult {
 }
 
 /** The largest difference between the kernel and the reference, relative to the largest number. */
-function errorOf(op: AnyOp, sample: Sample<unknown>, dtype: "f32" | "bf16"): number {
+function errorOf(
+  op: AnyOp,
+  sample: Sample<unknown>,
+  dtype: "f32" | "bf16",
+  device: DeviceName,
+): number {
   // Rounded to bf16 first: the reference, in f64, starts from the same numbers.
-  const inputs = inputsOf(sample, dtype);
+  const inputs = inputsOf(sample, dtype, device);
   const exact = inputs.map((x, i) => sample.dtypes?.[i] ? x : x.to("f64"));
   const outputs = call(op, inputs, sample.params);
   const expected = call(op, exact, sample.params);
   return Math.max(...outputs.map((y, i) => difference(y.data(), expected[i].data())));
 }
 
-function inputsOf({ shapes, dtypes, draw }: Sample<unknown>, dtype: DType): Tensor[] {
+function inputsOf(
+  { shapes, dtypes, draw }: Sample<unknown>,
+  dtype: DType,
+  device: DeviceName,
+): Tensor[] {
   return shapes.map((shape, i) => {
     const key = new RandomKey(1).derive("self-test").derive(i);
     const values = Float64Array.from({ length: sizeOf(shape) }, (_, index) => {
@@ -77,8 +89,8 @@ function inputsOf({ shapes, dtypes, draw }: Sample<unknown>, dtype: DType): Tens
       return draw ? draw(i, uniform, index) : 4 * uniform - 2;
     });
     const type = dtypes?.[i] ?? dtype;
-    if (!isFloating(type)) return Tensor.from(values, shape, { dtype: type });
-    return Tensor.from(values, shape, { dtype: "bf16" }).to(type);
+    if (!isFloating(type)) return Tensor.from(values, shape, { dtype: type, device });
+    return Tensor.from(values, shape, { dtype: "bf16", device }).to(type);
   });
 }
 
