@@ -39,7 +39,7 @@ export interface TaskOptions {
   /** Difficulties to draw from, easier ones more often, as far as a task has them; all by default. */
   readonly levels?: readonly number[];
   /**
-   * How many of the traces go in small steps, 0 to 1; 0.4 by default. The others are brief, as of somebody who reckons in
+   * How many of the traces go in small steps, 0 to 1; 0.5 by default. The others are brief, as of somebody who reckons in
    * the head, and harder to get right: reinforcement learning can find out that care pays.
    */
   readonly carefulShare?: number;
@@ -71,7 +71,7 @@ export function generateTask(
   name: string,
   level: number,
   key: RandomKey,
-  { carefulShare = 0.4 }: Pick<TaskOptions, "carefulShare"> = {},
+  { carefulShare = 0.5 }: Pick<TaskOptions, "carefulShare"> = {},
 ): GeneratedTask {
   const task = taskNamed(name);
   if (!(Number.isInteger(level) && level >= 1 && level <= task.levels)) {
@@ -90,7 +90,7 @@ export function generateTask(
 
 /** Problem `index` of a seed and split. Throws RangeError for a task that does not exist, or has none of the levels. */
 export function taskAt(index: number, options: TaskOptions = {}): GeneratedTask {
-  const { seed = 0, split = "train", stage = "tasks", carefulShare = 0.4 } = options;
+  const { seed = 0, split = "train", stage = "tasks", carefulShare = 0.5 } = options;
   const candidates = levelsOf(options);
   const own = new RandomKey(seed).derive("synthetic").derive(stage).derive(split).derive(index);
   const choice = new Draw(own.derive("choice"));

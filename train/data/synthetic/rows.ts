@@ -45,21 +45,21 @@ export interface RlRow {
 
 /** Which texts to draw. */
 export interface PretrainOptions extends TaskOptions {
-  /** How many of the texts are stories, 0 to 1; 0.12 by default. */
+  /** How many of the texts are stories, 0 to 1; 0.1 by default. */
   readonly storyShare?: number;
-  /** How many of the problems come without their working, 0 to 1; 0.15 by default. */
+  /** How many of the problems come without their working, 0 to 1; 0.1 by default. */
   readonly directShare?: number;
 }
 
 /**
- * Text `index`: a story, or a problem with working and answer, or with its answer alone. Nine in ten of the workings are
+ * Text `index`: a story, or a problem with working and answer, or with its answer alone. The workings are
  * careful unless told otherwise: small steps are what a small model learns.
  */
 export function pretrainRow(index: number, options: PretrainOptions = {}): PretrainRow {
-  const { seed = 0, split = "train", storyShare = 0.12, directShare = 0.15 } = options;
+  const { seed = 0, split = "train", storyShare = 0.1, directShare = 0.1 } = options;
   const key = new RandomKey(seed).derive("synthetic").derive("texts").derive(split).derive(index);
   if (key.uniform(0) < storyShare) return { text: storyAt(index, options) };
-  const problem = taskAt(index, { stage: "pretrain", carefulShare: 0.9, ...options });
+  const problem = taskAt(index, { stage: "pretrain", carefulShare: 1, ...options });
   const { question, trace, answer } = problem;
   if (key.uniform(1) < directShare) return { text: `Question: ${question}\nAnswer:\n${answer}` };
   return { text: `Question: ${question}\nWorking:\n${trace}\nAnswer:\n${answer}` };
