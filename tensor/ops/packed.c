@@ -4,7 +4,7 @@
 #include "gemm_vector.h"
 #include "scratch.h"
 
-enum { PANEL = 32, PANEL_VECTORS = PANEL / LANES, PAIR = 2 };
+enum { PANEL = 32, PAIR = 2, BLOCK_PANELS = 16 };
 
 // Slots: 0 packed, 1 weight: [out, in], 2 out, 3 in.
 KERNEL(pack_rows) {
@@ -68,24 +68,29 @@ typedef struct {
   float *y;
 } Task;
 
-// Panels [panel, panel + panels) for all rows.
-static void multiply_strip(const Task *t, int64_t panel, int64_t panels) {
+// Panels [panel, panel + panels) for one tile of rows.
+static void multiply_strip(const Task *t, int64_t tile, int64_t panel, int64_t panels) {
   const int64_t first = panel * PANEL, columns = smaller(panels * PANEL, t->outs - first);
   const int64_t panelStep = t->width * PANEL, depth = block_depth(t->width);
+  const int64_t row = t->rows * tile / t->tiles, rows = t->rows * (tile + 1) / t->tiles - row;
   const int direct = columns == panels * PANEL;
   float edge[MR * PAIR * PANEL];
-  for (int64_t tile = 0; tile < t->tiles; tile++) {
-    const int64_t row = t->rows * tile / t->tiles, rows = t->rows * (tile + 1) / t->tiles - row;
-    float *sums = direct ? t->y + row * t->outs + first : edge;
-    const int64_t sumsRow = direct ? t->outs : PAIR * PANEL;
-    for (int64_t i = 0; i < t->width; i += depth)
-      for (int64_t v = 0; v < PANEL; v += 2 * LANES)
-        multiply_rows(rows, panels, smaller(depth, t->width - i), t->x + (tile * t->width + i) * MR,
-                      t->weights + panel * panelStep + i * PANEL + v, panelStep, sums + v, sumsRow, i > 0);
-    if (direct) continue;
-    for (int64_t r = 0; r < rows; r++)
-      memcpy(t->y + (row + r) * t->outs + first, edge + r * sumsRow, sizeof(float) * (size_t)columns);
-  }
+  float *sums = direct ? t->y + row * t->outs + first : edge;
+  const int64_t sumsRow = direct ? t->outs : PAIR * PANEL;
+  for (int64_t i = 0; i < t->width; i += depth)
+    for (int64_t v = 0; v < PANEL; v += 2 * LANES)
+      multiply_rows(rows, panels, smaller(depth, t->width - i), t->x + (tile * t->width + i) * MR,
+                    t->weights + panel * panelStep + i * PANEL + v, panelStep, sums + v, sumsRow, i > 0);
+  if (direct) return;
+  for (int64_t r = 0; r < rows; r++)
+    memcpy(t->y + (row + r) * t->outs + first, edge + r * sumsRow, sizeof(float) * (size_t)columns);
+}
+
+// Panels [from, to), which stay in the second-level cache while all rows pass by: a tile's results then go to few pages.
+static void multiply_block(const Task *t, int64_t from, int64_t to) {
+  for (int64_t tile = 0; tile < t->tiles; tile++)
+    for (int64_t panel = from; panel < to; panel += PAIR)
+      multiply_strip(t, tile, panel, smaller(PAIR, to - panel));
 }
 
 // Slots: 0 y, 1 x, 2 packed, 3 rows, 4 out, 5 in.
@@ -103,13 +108,13 @@ KERNEL(linear_packed) {
       for (int64_t i = 0; i < t.width; i++) tiles[(tile * t.width + i) * MR + r] = x[(row + r) * t.width + i];
   }
   t.x = tiles;
-  const int64_t panels = (t.outs + PANEL - 1) / PANEL, strips = (panels + PAIR - 1) / PAIR;
+  const int64_t panels = (t.outs + PANEL - 1) / PANEL;
   // Weights are read once: few rows cost what reading costs, about eight rows' worth.
-  if ((t.rows + 8) * t.outs * t.width <= 16 * PARALLEL_WORK) {
-    for (int64_t s = 0; s < strips; s++) multiply_strip(&t, s * PAIR, smaller(PAIR, panels - s * PAIR));
-    return OK;
-  }
+  if ((t.rows + 8) * t.outs * t.width <= 16 * PARALLEL_WORK) return multiply_block(&t, 0, panels), OK;
+  const int64_t share = (panels + omp_get_max_threads() - 1) / omp_get_max_threads();
+  const int64_t block = smaller(BLOCK_PANELS, (share + PAIR - 1) / PAIR * PAIR);
 #pragma omp parallel for schedule(static)
-  for (int64_t s = 0; s < strips; s++) multiply_strip(&t, s * PAIR, smaller(PAIR, panels - s * PAIR));
+  for (int64_t panel = 0; panel < panels; panel += block)
+    multiply_block(&t, panel, smaller(panels, panel + block));
   return OK;
 }
