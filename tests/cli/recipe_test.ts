@@ -20,13 +20,24 @@ const small = [
   ...["--sft.steps", "60", "--sft.warmup", "2", "--sft.checkpoint-every", "20"],
   ...["--sft.batch-tokens", "512", "--pretrain.batch-tokens", "512"],
   ...["--evaluation.problems", "4", "--evaluation.max-tokens", "8"],
+  ...["--search.library.steps", "2", "--search.distill.steps", "4", "--search.pretrain.steps", "2"],
+  ...[
+    "--search.batch-tokens",
+    "512",
+    "--search.held-out-rows",
+    "20",
+    "--search.scenario.new-tokens",
+    "8",
+  ],
+  // Sizes are the same whenever they are measured; times are not.
+  ...["--search.scenario.batch-sizes", "[2]", "--search.constraint", "parameters=0.97x"],
 ];
 
 /** The model and the report of a run, without what its speed was. */
 function results(folder: string): unknown {
   const text = readFileSync(join(folder, "report.json"), "utf8");
   const report = JSON.parse(text, (key, value) => /seconds$|PerSecond$/i.test(key) ? 0 : value);
-  return [report, readFileSync(join(folder, "03-sft", "model", "model.safetensors"))];
+  return [report, readFileSync(join(folder, "04-sft", "model", "model.safetensors"))];
 }
 
 Deno.test("the recipe leaves a report and models, which the other commands find by themselves", () =>
@@ -36,9 +47,9 @@ Deno.test("the recipe leaves a report and models, which the other commands find 
     assert.ok(!(outcome.out + outcome.errors).includes("\x1b"));
     for (
       const line of [
-        /\[1\/4\] tokenizer: /,
+        /\[1\/5\] tokenizer: /,
         /pretrain is done in 0:\d\d: steps 60 /,
-        /\[4\/4\] evaluation/,
+        /\[5\/5\] evaluation/,
       ]
     ) {
       assert.match(outcome.errors, line);
@@ -51,6 +62,7 @@ Deno.test("the recipe leaves a report and models, which the other commands find 
     assert.deepEqual(stages.map(({ name }) => name), [
       "tokenizer",
       "pretrain",
+      "search",
       "sft",
       "evaluation",
     ]);

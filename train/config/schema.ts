@@ -205,6 +205,22 @@ export const sftSchema: z.ZodObject & z.ZodType<SftConfig> = z.strictObject({
   lora: lora.nullable().default(null),
 }).superRefine(checkTogether);
 
+/** The recipe's search; `puzzle` by itself has more to choose. */
+export interface RecipeSearch {
+  readonly constraint: readonly string[];
+  readonly variants: { readonly kvHeads: readonly number[]; readonly widths: readonly number[] };
+  readonly scenario: {
+    readonly promptTokens: number;
+    readonly newTokens: number;
+    readonly batchSizes: readonly number[];
+  };
+  readonly heldOutRows: number;
+  readonly batchTokens: number;
+  readonly library: { readonly steps: number; readonly lr: number };
+  readonly distill: { readonly steps: number; readonly lr: number };
+  readonly pretrain: { readonly steps: number; readonly lr: number };
+}
+
 /** The whole recipe on the embedded data, or on rows of one's own. */
 export interface Recipe {
   readonly name?: string | undefined;
@@ -219,6 +235,7 @@ export interface Recipe {
     readonly storyShare: number;
     readonly directShare: number;
   };
+  readonly search: RecipeSearch;
   readonly sft: TrainingConfig & { readonly steps: number; readonly carefulShare: number };
   readonly evaluation: { readonly problems: number; readonly maxTokens: number };
 }
@@ -242,6 +259,25 @@ export const recipeSchema: z.ZodObject & z.ZodType<Recipe> = z.strictObject({
     storyShare: share().default(0.12).describe("Share of stories among the texts"),
     directShare: share().default(0.15).describe("Share of problems that come without working"),
   }).superRefine(checkTogether),
+  search: z.strictObject({
+    constraint: z.array(z.string()).default(["decode=1.5x"])
+      .describe("A limit of the search, such as decode=1.5x; may be given more than once"),
+    variants: z.strictObject({
+      kvHeads: z.array(whole(1)).default([1]).describe("Numbers of KV heads to try"),
+      widths: z.array(z.number().gt(0).lt(1)).default([0.5, 0.25])
+        .describe("Shares of the feed-forward width to try"),
+    }).prefault({}),
+    scenario: z.strictObject({
+      promptTokens: whole(1).default(32).describe("Tokens of prompts when speed is measured"),
+      newTokens: whole(2).default(96).describe("Tokens generated for each"),
+      batchSizes: z.array(whole(1)).min(1).default([32]).describe("Sequences at once"),
+    }).prefault({}),
+    heldOutRows: whole(2).default(60).describe("Texts that decide, and that tell how it went"),
+    batchTokens: whole(2).default(1024).describe("Tokens of an optimizer step"),
+    library: searchSteps(60, 2e-3),
+    distill: searchSteps(150, 1e-3),
+    pretrain: searchSteps(50, 3e-4),
+  }).prefault({}),
   sft: z.strictObject({
     ...endless,
     lr: rate(1e-3),
@@ -252,6 +288,15 @@ export const recipeSchema: z.ZodObject & z.ZodType<Recipe> = z.strictObject({
     maxTokens: whole(1).default(160).describe("The most tokens of an answer"),
   }).prefault({}),
 });
+
+/** One of the trainings of the search. */
+function searchSteps(
+  steps: number,
+  lr: number,
+): z.ZodPrefault<z.ZodObject<{ steps: z.ZodDefault<z.ZodNumber>; lr: z.ZodDefault<z.ZodNumber> }>> {
+  const counted = whole(0).default(steps).describe("Optimizer steps");
+  return z.object({ steps: counted, lr: rate(lr) }).strict().prefault({});
+}
 
 function carefulShare(fallback: number): z.ZodDefault<z.ZodNumber> {
   return share().default(fallback).describe("Share of solutions that go in small steps");

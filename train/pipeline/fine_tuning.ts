@@ -19,7 +19,7 @@ export const fineTuningStage: PipelineStage = {
   async run(context) {
     const { recipe: { seed, tasks, sft } } = context;
     const tokenizer = await context.tokenizer();
-    using decoder = context.load("pretrain", { train: true });
+    using decoder = context.load("search", { train: true });
     const rows = { ...tasks, seed, carefulShare: sft.carefulShare };
     return await trainInPipeline(context, {
       decoder,

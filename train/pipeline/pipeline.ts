@@ -19,12 +19,14 @@ import { evaluationStage } from "./evaluation.ts";
 import { fineTuningStage } from "./fine_tuning.ts";
 import { pretrainingStage } from "./pretraining.ts";
 import { reportOf } from "./report.ts";
+import { searchingStage } from "./searching.ts";
 import { tokenizerStage } from "./tokenizer.ts";
 
 /** The recipe, in order. */
 export const recipeStages: readonly PipelineStage[] = [
   tokenizerStage,
   pretrainingStage,
+  searchingStage,
   fineTuningStage,
   evaluationStage,
 ];

@@ -20,10 +20,29 @@ export function reportOf(stages: readonly StageReport[]): Json {
       tokens,
       metrics,
     })),
-    parent: {
-      ...pick("pretrain", ["parameters", "loss", "kvBytesPerToken"]) as Record<string, Json>,
-      decodeTokensPerSecond: metrics("evaluation").decodeTokensPerSecond ?? null,
-    },
+    ...searchReport(metrics("search")),
     sft: pick("evaluation", ["accuracyOn", "accuracyOff", "formatOn", "formatOff"]),
+  };
+}
+
+/** Parent and child as the search measured them, and what became of the child's loss. */
+function searchReport(search: StageReport["metrics"]): { readonly [name: string]: Json } {
+  const { parent = null, baselines = null } = search;
+  const [start, distilled, pretrained] = [
+    search.fused ?? search.child,
+    search.distilled,
+    search.pretrained,
+  ].map((model) => (model ?? {}) as Readonly<Record<string, number>>);
+  return {
+    parent,
+    child: search.pretrained ?? search.distilled ?? search.fused ?? search.child ?? null,
+    baselines,
+    distill: {
+      lossBefore: start.loss ?? null,
+      lossAfter: distilled.loss ?? null,
+      klBefore: start.kl ?? null,
+      klAfter: distilled.kl ?? null,
+    },
+    pretrain: { lossBefore: distilled.loss ?? null, lossAfter: pretrained.loss ?? null },
   };
 }
