@@ -41,7 +41,8 @@ export class Cublas {
   readonly #c: Deno.StaticForeignLibraryInterface<typeof cublasSymbols>;
   readonly #handle: Deno.PointerObject;
   // The factors, read by the library during the call: 1 for the product, and 0 or 1 for what the output holds.
-  readonly #factors = Float32Array.of(0, 1);
+  // In a buffer of its own, because V8 may move what lies on its heap.
+  readonly #factors = new Float32Array(new ArrayBuffer(8));
   readonly #zero: Deno.PointerObject;
   readonly #one: Deno.PointerObject;
 
@@ -65,6 +66,7 @@ export class Cublas {
     this.version = outInteger((out) =>
       this.#check(this.#c.cublasGetVersion_v2(this.#handle, out), "cublasGetVersion_v2")
     );
+    this.#factors.set([0, 1]);
     const base = Deno.UnsafePointer.of(this.#factors)!;
     this.#zero = base;
     this.#one = Deno.UnsafePointer.create(Deno.UnsafePointer.value(base) + 4n)!;

@@ -7,7 +7,6 @@ export const cublasSymbols = {
   cublasCreate_v2: { parameters: ["buffer"], result: "i32" },
   cublasSetStream_v2: { parameters: ["pointer", "pointer"], result: "i32" },
   cublasSetWorkspace_v2: { parameters: ["pointer", "pointer", "usize"], result: "i32" },
-  cublasSetMathMode: { parameters: ["pointer", "i32"], result: "i32" },
   cublasGetVersion_v2: { parameters: ["pointer", "buffer"], result: "i32" },
   // deno-fmt-ignore
   cublasGemmEx: {

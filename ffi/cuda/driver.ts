@@ -40,16 +40,6 @@ export interface Grid {
   readonly shared: number;
 }
 
-/** How a kernel was compiled. */
-export interface FunctionResources {
-  /** Registers of a thread. */
-  readonly registers: number;
-  /** Bytes of a thread's registers that did not fit and lie in memory. */
-  readonly spilledBytes: number;
-  /** Bytes of static shared memory of a block. */
-  readonly sharedBytes: number;
-}
-
 /** The CUDA driver. Opening it loads libcuda and starts it; every call that fails is an error. */
 export class CudaDriver {
   /** Where it was found. */
@@ -235,15 +225,6 @@ export class CudaDriver {
       this.#c.cuFuncSetAttribute(kernel, maxDynamicSharedBytes, bytes),
       "cuFuncSetAttribute",
     );
-  }
-
-  /** What a kernel takes of the device. */
-  resources(kernel: Deno.PointerObject): FunctionResources {
-    const attribute = (number: number): number =>
-      outInteger((out) =>
-        this.check(this.#c.cuFuncGetAttribute(out, number, kernel), "cuFuncGetAttribute")
-      );
-    return { sharedBytes: attribute(1), spilledBytes: attribute(3), registers: attribute(4) };
   }
 
   /** Starts a kernel; returns the status. The parameters are copied before it returns. */

@@ -34,7 +34,6 @@ export const driverSymbols = {
   cuModuleLoadData: { parameters: ["buffer", "buffer"], result: "i32" },
   cuModuleGetFunction: { parameters: ["buffer", "pointer", "buffer"], result: "i32" },
   cuFuncSetAttribute: { parameters: ["pointer", "i32", "i32"], result: "i32" },
-  cuFuncGetAttribute: { parameters: ["buffer", "i32", "pointer"], result: "i32" },
   // deno-fmt-ignore
   cuLaunchKernel: {
     parameters: [

@@ -4,6 +4,6 @@
  * @module
  */
 export { Cublas, cudaTypes, type Gemm, type GemmOperand } from "./cublas.ts";
-export { type CudaDevice, CudaDriver, type FunctionResources, type Grid } from "./driver.ts";
+export { type CudaDevice, CudaDriver, type Grid } from "./driver.ts";
 export { chooseMajor, type CudaLibraryName, findCudaLibrary } from "./find.ts";
 export { CudaCompileError, Nvrtc } from "./nvrtc.ts";

@@ -41,16 +41,6 @@ export class Nvrtc {
     this.version = `${major}.${minor[0]}`;
   }
 
-  /** Compute capabilities that it compiles for, times ten. */
-  get capabilities(): number[] {
-    const count = outInteger((out) =>
-      this.#check(this.#c.nvrtcGetNumSupportedArchs(out), "nvrtcGetNumSupportedArchs")
-    );
-    const capabilities = new Int32Array(count);
-    this.#check(this.#c.nvrtcGetSupportedArchs(capabilities), "nvrtcGetSupportedArchs");
-    return [...capabilities];
-  }
-
   /**
    * Compiles a source to code for one kind of device.
    *

@@ -1,8 +1,6 @@
 /** The runtime compiler, libnvrtc.so: every function but the last returns an nvrtcResult. */
 export const nvrtcSymbols = {
   nvrtcVersion: { parameters: ["buffer", "buffer"], result: "i32" },
-  nvrtcGetNumSupportedArchs: { parameters: ["buffer"], result: "i32" },
-  nvrtcGetSupportedArchs: { parameters: ["buffer"], result: "i32" },
   nvrtcCreateProgram: {
     parameters: ["buffer", "buffer", "buffer", "i32", "pointer", "pointer"],
     result: "i32",

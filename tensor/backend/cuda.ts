@@ -197,9 +197,8 @@ export class CudaBackend implements Backend {
     params: unknown,
   ): void {
     const kernel = op.kernel!, dtype = kernelType(kernel, inputs, outputs);
-    if (!this.#kernels.has(kernel, cuda, dtype)) {
-      return this.#runOnHost(op, inputs, outputs, params);
-    }
+    const family = this.#kernels.family(kernel, cuda, dtype);
+    if (!family) return this.#runOnHost(op, inputs, outputs, params);
     const { strided = false } = kernel;
     const reads = typeof strided === "function" ? strided : strided ? () => true : isContiguous;
     withReadable(this, inputs, reads, (readable) => {
@@ -210,8 +209,7 @@ export class CudaBackend implements Backend {
         kernel.arguments(this.#launcher.arguments, readable, outputs, params);
         for (const launch of cuda.launches(readable, outputs, params)) {
           const { entry = kernel.entry, shared = 0 } = launch;
-          const found = this.#kernels.find(kernel, cuda, dtype, entry, shared);
-          this.#launcher.launch(op.name, found, launch, at);
+          this.#launcher.launch(op.name, family.find(entry, shared), launch, at);
         }
       } finally {
         if (scratch) this.#blocks.give(scratch);

@@ -65,13 +65,43 @@ export function allCudaUnits(): CudaUnit[] {
   return [...units.values()];
 }
 
+/** The kernels of one op for one element type. */
+export class KernelFamily {
+  readonly #driver: CudaDriver;
+  readonly #module: Deno.PointerObject;
+  readonly #dtype: DType;
+  readonly #functions = new Map<string, Deno.PointerObject>();
+  readonly #allowed = new Map<string, number>(); // bytes of dynamic shared memory, beyond 48 KB
+
+  /** Kernels of `module`. */
+  constructor(driver: CudaDriver, module: Deno.PointerObject, dtype: DType) {
+    this.#driver = driver;
+    this.#module = module;
+    this.#dtype = dtype;
+  }
+
+  /** A function by its name without the element type, which may ask for `shared` bytes of dynamic shared memory. */
+  find(entry: string, shared: number): Deno.PointerObject {
+    let found = this.#functions.get(entry);
+    if (!found) {
+      found = this.#driver.getFunction(this.#module, `${entry}_${this.#dtype}`);
+      this.#functions.set(entry, found);
+    }
+    if (shared > 48 * 1024 && shared > (this.#allowed.get(entry) ?? 0)) {
+      this.#driver.allowSharedMemory(found, shared);
+      this.#allowed.set(entry, shared);
+    }
+    return found;
+  }
+}
+
 /** Kernels for one device. */
 export class CudaKernels {
   readonly #driver: CudaDriver;
   readonly #nvrtc: () => Nvrtc;
   readonly #device: CudaDevice;
   readonly #modules = new Map<string, Deno.PointerObject | null>();
-  readonly #functions = new Map<string, Deno.PointerObject>();
+  readonly #families = new Map<CudaKernel<unknown>, Map<DType, KernelFamily | null>>();
 
   /** Kernels that `nvrtc` compiles for `device`. */
   constructor(driver: CudaDriver, nvrtc: () => Nvrtc, device: CudaDevice) {
@@ -80,29 +110,21 @@ export class CudaKernels {
     this.#device = device;
   }
 
-  /** Whether a kernel exists for elements of `dtype`. Compiles it. */
-  has(kernel: Kernel<unknown>, cuda: CudaKernel<unknown>, dtype: DType): boolean {
-    return this.#module(kernel, cuda, dtype) !== null;
-  }
-
-  /** A kernel's function, which may ask for `shared` bytes of dynamic shared memory. */
-  find(
+  /** The kernels of an op for elements of `dtype`; null where there are none. Compiles them. */
+  family(
     kernel: Kernel<unknown>,
     cuda: CudaKernel<unknown>,
     dtype: DType,
-    entry: string,
-    shared: number,
-  ): Deno.PointerObject {
-    const key = `${cuda.source.href} ${entry}_${dtype}`;
-    let found = this.#functions.get(key);
-    if (!found) {
-      found = this.#driver.getFunction(this.#module(kernel, cuda, dtype)!, `${entry}_${dtype}`);
-      if (shared > 48 * 1024) {
-        this.#driver.allowSharedMemory(found, this.#device.sharedBytesPerBlock);
-      }
-      this.#functions.set(key, found);
+  ): KernelFamily | null {
+    let byType = this.#families.get(cuda);
+    if (!byType) this.#families.set(cuda, byType = new Map());
+    let family = byType.get(dtype);
+    if (family === undefined) {
+      const module = this.#module(kernel, cuda, dtype);
+      family = module && new KernelFamily(this.#driver, module, dtype);
+      byType.set(dtype, family);
     }
-    return found;
+    return family;
   }
 
   #module(

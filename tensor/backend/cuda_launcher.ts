@@ -21,7 +21,7 @@ export class CudaLauncher {
   readonly #stream: Deno.PointerObject;
   readonly #arguments = new Arguments(64); // as many as struct Slots of ops/kernel.cuh
   // Addresses of the two parameters, and the context behind them.
-  readonly #parameters = new BigUint64Array(5);
+  readonly #parameters = new BigUint64Array(new ArrayBuffer(40)); // not on V8's heap, where it could move
   readonly #table: Deno.PointerObject;
   readonly #faults: number;
   readonly #faultCopy: { readonly address: number; readonly words: BigInt64Array };
