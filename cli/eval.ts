@@ -4,6 +4,7 @@
  * @module
  */
 import { basename } from "node:path";
+import { Engine } from "../engine/mod.ts";
 import {
   isChat,
   isCompletion,
@@ -21,7 +22,7 @@ import {
   type PerplexityReport,
   type ThinkingMode,
 } from "../train/eval/mod.ts";
-import { decoderCompletions } from "../train/generator.ts";
+import { engineCompletions } from "../train/generator.ts";
 import { choiceReward, exactReward, mathReward, type RewardRow } from "../train/rewards/mod.ts";
 import { runCommand } from "./command.ts";
 import { succeeded, UsageError } from "./errors.ts";
@@ -105,7 +106,8 @@ function embedded({ rows }: Values<typeof options>): RewardRow[] {
 /** The first rows of files. Throws RowError for one that cannot be used. */
 async function readRows(values: Values<typeof options>, terminal: Terminal): Promise<Questions> {
   const tell = (line: string): void => terminal.report(dim(line, terminal) + "\n");
-  using rows = await openRows(values.data.map(userPath), { tell });
+  // One row for each question: the switch is set when it is asked.
+  using rows = await openRows(values.data.map(userPath), { tell, switches: "on" });
   const questions: RewardRow[] = [], texts: Row[] = [];
   for (let index = 0; index < Math.min(rows.count, values.rows); index++) {
     for (const row of await rows.read(index)) {
@@ -148,8 +150,9 @@ async function answer(
     );
   }
   const name = isEmbedded ? "embedded" : values.data.map((path) => basename(path)).join(", ");
+  using engine = new Engine(decoder);
   return await evaluate([{ name, rows, correct }], {
-    ...{ generate: decoderCompletions(decoder), tokenizer, modes },
+    ...{ generate: engineCompletions(engine), tokenizer, modes },
     ...{ samples, maxTokens, temperature, seed },
   });
 }
