@@ -24,6 +24,7 @@ export type { Backend } from "./backend/backend.ts";
 export type { CpuBackend } from "./backend/cpu.ts";
 export type { MemoryBlock, MemorySegment, MemoryStats } from "./backend/pool.ts";
 export { checkpoint, type CheckpointBody } from "./checkpoint.ts";
+export type { CudaDevice } from "../ffi/cuda/mod.ts";
 export type { CudaBackend, CudaDescription } from "./backend/cuda.ts";
 export { defaultDevice, device, type DeviceName } from "./device.ts";
 export * from "./dtype.ts";

@@ -29,9 +29,17 @@ __device__ inline void cross_entropy_row(const Context &context, const T *logits
   if (!out) return;
   const float scale = g * row.inverse_temperature, uniform = row.smoothing / (float)row.vocab;
   const float weight = 1 + 2 * row.z_loss * p.log_sum_exp;
-  FOR_TEAM(i, row.vocab) {
-    const float probability = weight * expf(z[i] - p.log_sum_exp) - uniform;
-    store(out + i, g == 0 ? 0.0f : scale * (i == row.target ? probability - (1 - row.smoothing) : probability));
+  const bool grouped = z.is_grouped(row.vocab) && (uint64_t)out % (GROUP * sizeof(real)) == 0;
+  FOR_TEAM_GROUPS(i, row.vocab) {
+    float values[GROUP];
+    z.load(i, row.vocab, grouped, values);
+#pragma unroll
+    for (int k = 0; k < GROUP; k++) {
+      const float at_entry = i + k == row.target ? 1 - row.smoothing : 0.0f;
+      const float slope = weight * expf(values[k] - p.log_sum_exp) - uniform - at_entry;
+      values[k] = g == 0 ? 0.0f : scale * slope;
+    }
+    store_group(out, i, row.vocab, grouped, values);
   }
 }
 
