@@ -23,6 +23,7 @@ import { configFile, newestRun } from "../train/runs/run.ts";
 import { runCommand } from "./command.ts";
 import { UsageError } from "./errors.ts";
 import { type Command, optionName, type OptionTable, userPath, type Values } from "./options.ts";
+import { writeLogits } from "./teacher_logits.ts";
 import { systemTerminal, type Terminal } from "./terminal.ts";
 import { configOptions, ownOptions, readConfig, readYaml } from "./train_options.ts";
 import { configText, runRecipe } from "./train_pipeline.ts";
@@ -129,7 +130,13 @@ function runKind(
   return runCommand(command, args, terminal, (values) => {
     const plan = planOf(values as Values<typeof ownOptions>);
     if (kind === "puzzle") return runPuzzleStage(searchOf(file, values), plan, terminal);
-    if (kind !== "pipeline") return runStage({ ...plan, job: jobOf(kind, file, values) }, terminal);
+    if (kind !== "pipeline") {
+      const job = jobOf(kind, file, values);
+      const to = job.stage === "distill" ? job.config.writeLogits : undefined;
+      return job.stage === "distill" && to !== undefined
+        ? writeLogits(job.config, userPath(to), plan, terminal)
+        : runStage({ ...plan, job }, terminal);
+    }
     const recipe = readConfig(recipeSchema, file && keysOf(file), values, base);
     return runRecipe(recipe, { ...plan, resume: unfinished(recipe, plan.runs) }, terminal);
   });

@@ -45,6 +45,18 @@ Deno.test("a search and a distillation run from the command line, and leave mode
     assert.equal(distilled.code, 0, distilled.errors);
     using taught = openCheckpoint(join(runs, "kd", "model"));
     assert.deepEqual(taught.spec, child.spec);
+
+    const logits = join(folder, "logits"), onStudent = common.with(1, student);
+    const written = await runMain(main, [
+      ...["distill", ...onStudent, ...sizes, "--teacher", model, "--write-logits", logits],
+      ...["--top-k", "8", "--steps", "3"],
+    ]);
+    assert.equal(written.code, 0, written.errors);
+    const offline = await runMain(main, [
+      ...["distill", "--name", "offline", ...onStudent, ...sizes, "--teacher-logits", logits],
+      ...["--steps", "3"],
+    ]);
+    assert.equal(offline.code, 0, offline.errors);
   });
 });
 

@@ -78,6 +78,8 @@ export interface DistillConfig extends TokenConfig, DistillLossConfig {
   readonly model: string;
   readonly teacher?: string | undefined;
   readonly teacherLogits?: string | undefined;
+  readonly writeLogits?: string | undefined;
+  readonly topK: number;
   readonly onPolicy: {
     readonly share: number;
     readonly promptTokens: number;
@@ -169,6 +171,9 @@ export const distillSchema: z.ZodObject & z.ZodType<DistillConfig> = typed(
     ),
     teacher: path().optional().describe("The teacher's folder"),
     teacherLogits: path().optional().describe("Logits that a teacher left, instead of a teacher"),
+    writeLogits: path().optional()
+      .describe("Writes the teacher's logits to this folder, and trains nothing"),
+    topK: whole(1).default(100).describe("Logits of each token that are written"),
     onPolicy: z.strictObject({
       share: z.number().min(0).max(1).default(0).describe(
         "Share of batches that the student writes",
