@@ -1,5 +1,4 @@
 /** The chat page in a real browser. */
-/// <reference lib="dom" />
 import { existsSync } from "node:fs";
 import assert from "node:assert/strict";
 import { type Browser, chromium, type Page } from "playwright-core";
@@ -35,7 +34,7 @@ function pageTest(
             if (message.type() === "error") errors.push(message.text());
           });
           await page.goto(server.url);
-          await page.waitForFunction(() => document.title.startsWith("tiny"));
+          await until(page, `document.title.startsWith("tiny")`);
           await test(page, server);
           assert.deepEqual(errors, []);
         } finally {
@@ -56,11 +55,19 @@ async function ask(page: Page, text: string): Promise<void> {
   await page.keyboard.press("Enter");
 }
 
+/** Waits until an expression holds in the page. Asked from outside: the page itself may not evaluate texts. */
+function until(page: Page, expression: string): Promise<void> {
+  return eventually(() => page.evaluate<boolean>(expression), expression);
+}
+
+/** What an element says, for the browser to evaluate. */
+function text(selector: string): string {
+  return `(document.querySelector("${selector}")?.textContent ?? "")`;
+}
+
 async function answered(page: Page, count: number): Promise<void> {
-  await page.waitForFunction(
-    (count) => document.querySelectorAll("article.assistant .figures:not(:empty)").length >= count,
-    count,
-  );
+  const all = `document.querySelectorAll("article.assistant .figures:not(:empty)")`;
+  await until(page, `${all}.length >= ${count}`);
 }
 
 pageTest(
@@ -70,10 +77,7 @@ pageTest(
     await page.fill("#max_tokens", "60");
     await page.click("#settings-button");
     await ask(page, "Once upon a time");
-    await page.waitForFunction(() =>
-      (document.querySelector("article.assistant > div")?.textContent ?? "").length >
-        10
-    );
+    await until(page, `${text("article.assistant > div")}.length > 10`);
     await answered(page, 1);
     await ask(page, "And then?");
     await answered(page, 2);
@@ -82,7 +86,7 @@ pageTest(
     await picture(page, "desktop");
     const texts = await page.locator("article").allTextContents();
     await page.reload();
-    await page.waitForFunction(() => document.querySelectorAll("article").length === 4);
+    await until(page, `document.querySelectorAll("article").length === 4`);
     assert.deepEqual(await page.locator("article").allTextContents(), texts);
   },
 );
@@ -95,13 +99,9 @@ pageTest("an answer can be stopped, and what came of it stays", async (page, { h
     return route.continue({ postData: JSON.stringify(body) });
   });
   await ask(page, "Once upon a time");
-  await page.waitForFunction(() =>
-    (document.querySelector("article.assistant")?.textContent ?? "").length > 20
-  );
+  await until(page, `${text("article.assistant")}.length > 20`);
   await page.keyboard.press("Escape");
-  await page.waitForFunction(() =>
-    document.querySelector("article.assistant .figures")?.textContent === "stopped"
-  );
+  await until(page, `${text("article.assistant .figures")} === "stopped"`);
   assert.ok((await page.textContent("article.assistant"))!.length > 20);
   await eventually(() => host.running === 0, "the engine is free");
 });
@@ -126,7 +126,7 @@ pageTest("the reasoning switch is sent, and thinking folds", async (page) => {
       ].map((event) => `data: ${JSON.stringify(event)}\n\n`).join("") + "data: [DONE]\n\n",
     }));
   await ask(page, "2 + 2?");
-  await page.waitForFunction(() => document.querySelectorAll("article.assistant li").length === 2);
+  await until(page, `document.querySelectorAll("article.assistant li").length === 2`);
   const last = page.locator("article.assistant").last();
   assert.equal(await last.locator("summary").textContent(), "Thought");
   assert.equal(await last.locator("details").getAttribute("open"), null);
@@ -152,13 +152,13 @@ pageTest("a new conversation is empty, settings stay", async (page) => {
 pageTest("it fits a phone, and the keyboard reaches everything", async (page) => {
   await ask(page, "Once upon a time");
   await answered(page, 1);
-  const width = await page.evaluate(() => document.documentElement.scrollWidth);
+  const width = await page.evaluate<number>("document.documentElement.scrollWidth");
   assert.ok(width <= 390, `${width} px wide`);
   await picture(page, "phone");
   const reached = new Set<string>();
   for (let i = 0; i < 12; i++) {
     await page.keyboard.press("Tab");
-    reached.add(await page.evaluate(() => document.activeElement?.id ?? ""));
+    reached.add(await page.evaluate<string>(`document.activeElement?.id ?? ""`));
   }
   for (const id of ["new", "settings-button", "question", "thinking", "send"]) {
     assert.ok(reached.has(id), `${id} is not reached: ${[...reached]}`);
@@ -167,14 +167,14 @@ pageTest("it fits a phone, and the keyboard reaches everything", async (page) =>
 
 pageTest("everything has a name for screen readers", async (page) => {
   await page.click("#settings-button");
-  const nameless = await page.evaluate(() =>
-    [...document.querySelectorAll<HTMLInputElement>("input, textarea, button")]
+  const nameless = await page.evaluate<string[]>(`
+    [...document.querySelectorAll("input, textarea, button")]
       .filter((element) =>
         (element.labels?.length ?? 0) === 0 && !element.textContent?.trim() &&
         !element.getAttribute("aria-label")
       )
       .map((element) => element.outerHTML)
-  );
+  `);
   assert.deepEqual(nameless, []);
   assert.equal(await page.getAttribute("#conversation", "role"), "log");
   assert.equal(await page.getAttribute("#status", "aria-live"), "polite");
