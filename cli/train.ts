@@ -9,7 +9,8 @@ import { readSource } from "../ffi/mod.ts";
 import { nearest } from "../text/spelling.ts";
 import { ConfigError } from "../train/config/errors.ts";
 import type { ConfigSchema } from "../train/config/fields.ts";
-import { pretrainSchema, type Recipe, recipeSchema, sftSchema } from "../train/config/schema.ts";
+import { type Recipe, recipeSchema } from "../train/config/recipe_schema.ts";
+import { pretrainSchema, sftSchema } from "../train/config/schema.ts";
 import {
   type DistillConfig,
   distillSchema,

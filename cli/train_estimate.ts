@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Recipe } from "../train/config/schema.ts";
+import type { Recipe } from "../train/config/recipe_schema.ts";
 import { type Estimate, estimate, measureSpeed } from "../train/jobs/estimate.ts";
 import type { JobModel, TokenJob, TokenJobConfig } from "../train/jobs/token_job.ts";
 import { estimateRecipe } from "../train/pipeline/estimate.ts";

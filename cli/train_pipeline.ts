@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { stringify } from "yaml";
 import { device } from "../tensor/mod.ts";
-import type { Recipe } from "../train/config/schema.ts";
+import type { Recipe } from "../train/config/recipe_schema.ts";
 import type { PipelineStage, StageReport } from "../train/pipeline/context.ts";
 import {
   type PipelineProgress,

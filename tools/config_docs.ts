@@ -7,7 +7,8 @@ import { fileURLToPath } from "node:url";
 import { parse } from "yaml";
 import { type ConfigSchema, fieldsOf, flagOf } from "../train/config/fields.ts";
 import { distillSchema, puzzleSchema } from "../train/config/search_schema.ts";
-import { pretrainSchema, recipeSchema, sftSchema } from "../train/config/schema.ts";
+import { recipeSchema } from "../train/config/recipe_schema.ts";
+import { pretrainSchema, sftSchema } from "../train/config/schema.ts";
 
 /** Where the page is. */
 export const configDocs: string = fileURLToPath(new URL("../docs/config.md", import.meta.url));

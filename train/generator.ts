@@ -21,6 +21,8 @@ export interface CompletionOptions {
   readonly topP?: number;
   /** Decides what is drawn, for each prompt by its place in the list; 0 by default. */
   readonly seed?: number;
+  /** Ends it all with an error when it aborts; plain generation from a decoder goes on. */
+  readonly signal?: AbortSignal;
   /** Called with each completion when it is ready, in any order. */
   readonly onCompletion?: (completion: CompletionIds, prompt: number) => void;
 }
@@ -46,7 +48,7 @@ export function decoderCompletions(
   decoder: Decoder,
   { batch = 64 }: { readonly batch?: number } = {},
 ): CompletionSource {
-  return (prompts, { seed = 0, onCompletion, ...options }) => {
+  return (prompts, { seed = 0, onCompletion, signal: _, ...options }) => {
     const completions: CompletionIds[] = [];
     for (let start = 0; start < prompts.length; start += batch) {
       const part = prompts.slice(start, start + batch);

@@ -12,32 +12,41 @@ import {
 } from "./support.ts";
 
 /** The recipe in a size that takes seconds. */
-const small = [
-  ...["--pretrain.shape.dim", "16", "--pretrain.shape.layers", "1", "--pretrain.shape.heads", "1"],
-  ...["--pretrain.shape.kv-heads", "1", "--pretrain.shape.hidden", "16", "--tokenizer.rows", "100"],
-  ...["--pretrain.steps", "60", "--pretrain.warmup", "3", "--pretrain.decay-steps", "20"],
-  ...["--pretrain.checkpoint-every", "20", "--pretrain.evaluate-every", "40"],
-  ...["--sft.steps", "60", "--sft.warmup", "2", "--sft.checkpoint-every", "20"],
-  ...["--sft.batch-tokens", "512", "--pretrain.batch-tokens", "512"],
-  ...["--evaluation.problems", "4", "--evaluation.max-tokens", "8"],
-  ...["--search.library.steps", "2", "--search.distill.steps", "4", "--search.pretrain.steps", "2"],
-  ...[
-    "--search.batch-tokens",
-    "512",
-    "--search.held-out-rows",
-    "20",
-    "--search.scenario.new-tokens",
-    "8",
-  ],
+const small = `
+  --held-out-rows 10 --tokenizer.rows 100
+  --pretrain.shape.dim 16 --pretrain.shape.layers 2 --pretrain.shape.heads 1
+  --pretrain.shape.kv-heads 1 --pretrain.shape.hidden 16
+  --pretrain.steps 60 --pretrain.warmup 3 --pretrain.decay-steps 20 --pretrain.batch-tokens 512
+  --pretrain.checkpoint-every 20 --pretrain.evaluate-every 40
+  --puzzle.steps 8 --puzzle.batch-tokens 256 --puzzle.checkpoint-every 2
+  --puzzle.variants.widths 0.5 --puzzle.search.draws 2 --puzzle.search.rounds 1
+  --puzzle.scenario.batch-sizes 2 --puzzle.scenario.prompt-tokens 4
+  --distill.steps 20 --distill.warmup 1 --distill.batch-tokens 256 --distill.checkpoint-every 5
+  --cpt.steps 20 --cpt.warmup 1 --cpt.batch-tokens 256 --cpt.checkpoint-every 5
+  --sft.steps 60 --sft.warmup 2 --sft.batch-tokens 512 --sft.checkpoint-every 20
+  --filter.prompts 6 --filter.samples 2 --filter.limit 1
+  --grpo.steps 20 --grpo.warmup 1 --grpo.prompts-per-rollout 2 --grpo.samples-per-prompt 2
+  --grpo.max-tokens 8 --grpo.checkpoint-every 3
+  --evaluation.problems 4 --evaluation.max-tokens 8
+`.trim().split(/\s+/).concat(
   // Sizes are the same whenever they are measured; times are not.
-  ...["--search.scenario.batch-sizes", "[2]", "--search.constraint", "parameters=0.97x"],
+  ["--puzzle.constraint", "parameters=0.97x"],
+);
+
+const stageNames = [
+  ...["tokenizer", "pretrain", "puzzle", "fusion", "distill", "cpt", "sft", "filter", "grpo"],
+  "evaluation",
 ];
 
-/** The model and the report of a run, without what its speed was. */
+/** The last models and the report of a run, without what its speed was. */
 function results(folder: string): unknown {
   const text = readFileSync(join(folder, "report.json"), "utf8");
-  const report = JSON.parse(text, (key, value) => /seconds$|PerSecond$/i.test(key) ? 0 : value);
-  return [report, readFileSync(join(folder, "04-sft", "model", "model.safetensors"))];
+  const isSpeed = /seconds$|PerSecond$|SpeedUp$/i;
+  const report = JSON.parse(text, (key, value) => isSpeed.test(key) ? 0 : value);
+  const models = ["07-sft", "09-grpo"].map((place) =>
+    readFileSync(join(folder, place, "model", "model.safetensors"))
+  );
+  return [report, models];
 }
 
 Deno.test("the recipe leaves a report and models, which the other commands find by themselves", () =>
@@ -45,29 +54,24 @@ Deno.test("the recipe leaves a report and models, which the other commands find 
     const outcome = await runTask("train", [...small, "--name", "first", "--json"], { cwd });
     assert.equal(outcome.code, 0, outcome.errors);
     assert.ok(!(outcome.out + outcome.errors).includes("\x1b"));
-    for (
-      const line of [
-        /\[1\/5\] tokenizer: /,
-        /pretrain is done in 0:\d\d: steps 60 /,
-        /\[5\/5\] evaluation/,
-      ]
-    ) {
-      assert.match(outcome.errors, line);
+    assert.match(outcome.errors, /pretrain is done in 0:\d\d: steps 60 /);
+    stageNames.forEach((name, i) => assert.ok(outcome.errors.includes(`[${i + 1}/10] ${name}: `)));
+    const report = lastJson(outcome) as Record<string, Record<string, unknown>>;
+    const { stages, parent, child, baselines, distill, pretrain, sft, grpo } = report;
+    assert.deepEqual((stages as unknown as { name: string }[]).map(({ name }) => name), stageNames);
+    for (const model of [parent, child]) {
+      assert.ok(Object.values(model).every((figure) => Number(figure) > 0), JSON.stringify(model));
     }
-    const { stages, parent, sft } = lastJson(outcome) as {
-      stages: { name: string; seconds: number; tokens: number }[];
-      parent: Record<string, number>;
-      sft: Record<string, number>;
-    };
-    assert.deepEqual(stages.map(({ name }) => name), [
-      "tokenizer",
-      "pretrain",
-      "search",
-      "sft",
-      "evaluation",
-    ]);
-    assert.ok(parent.loss > 0 && parent.parameters > 0 && parent.kvBytesPerToken === 64);
-    assert.ok(sft.accuracyOn >= 0 && sft.accuracyOff >= 0);
+    assert.ok(Number(child.parameters) < Number(parent.parameters));
+    assert.deepEqual(Object.keys(baselines), ["mip", "greedy", "random", "parameterMaximising"]);
+    assert.ok(Number(distill.klAfter) < Number(distill.klBefore));
+    assert.ok(Number(pretrain.lossAfter) < Number(pretrain.lossBefore));
+    for (
+      const share of [sft.accuracyOn, sft.accuracyOff, grpo.accuracyBefore, grpo.accuracyAfter]
+    ) {
+      assert.ok(Number(share) >= 0 && Number(share) <= 1);
+    }
+    assert.ok(Number(grpo.rolloutTokensPerSecond) > 0);
     const generated = await runTask("generate", ["--prompt", "1 + 1", "--max-tokens", "2"], {
       cwd,
     });
@@ -76,33 +80,40 @@ Deno.test("the recipe leaves a report and models, which the other commands find 
     assert.equal(measured.code, 0, measured.errors);
     assert.equal((lastJson(measured).answers as unknown[]).length, 2);
     const listed = await runTask("runs", [], { cwd });
-    assert.match(listed.out, /^run .*\nfirst +pipeline +finished +60 /);
+    assert.match(listed.out, /^run .*\nfirst +pipeline +finished +20 /);
+    const record = JSON.parse(readFileSync(join(cwd, "runs", "first", "run.json"), "utf8"));
+    assert.equal(record.model, join("09-grpo", "model"));
   }));
 
-Deno.test("the recipe goes on where it was interrupted or killed, to the same result", () =>
+/** Something that is said in the middle of each stage, or at its beginning. */
+const breaks: readonly RegExp[] = [
+  /pretrain {2}[34]\d\/60/,
+  /block library {2}[3456]\/8/,
+  /\[4\/10\] fusion/,
+  /distill {2}1\d\/20/,
+  /cpt {2}1\d\/20/,
+  /sft {2}[34]\d\/60/,
+  /\[8\/10\] filter/,
+  /grpo {2}1\d\/20/,
+  /\[10\/10\] evaluation/,
+];
+
+Deno.test("the recipe goes on where it was interrupted or killed, at each stage, to the same result", () =>
   withFolder(async (cwd) => {
     const whole = await runTask("train", [...small, "--name", "whole"], { cwd });
     assert.equal(whole.code, 0, whole.errors);
     const args = [...small, "--name", "cut"];
-    const first = await interruptTask("train", args, {
-      cwd,
-      at: /pretrain {2}[34]\d\/60/,
-      signal: "SIGINT",
-    });
-    assert.deepEqual(
-      [first.code, /train --resume cut\n$/.test(first.errors)],
-      [130, true],
-      first.errors,
-    );
-    const second = await interruptTask("train", args, {
-      cwd,
-      at: /sft {2}[34]\d\/60/,
-      signal: "SIGKILL",
-    });
-    assert.match(second.errors, /tokenizer: done before\n.*\n.*goes on after step \d+/s);
-    const third = await runTask("train", ["--resume"], { cwd });
-    assert.equal(third.code, 0, third.errors);
-    assert.match(third.errors, /pretrain: done before/);
+    for (const [i, at] of breaks.entries()) {
+      const signal = i % 2 === 0 ? "SIGINT" : "SIGKILL";
+      const { code, errors } = await interruptTask("train", args, { cwd, at, signal });
+      assert.match(errors, at);
+      if (i === 0) assert.match(errors, /train --resume cut\n$/);
+      if (signal === "SIGINT" && i < breaks.length - 1) assert.equal(code, 130, errors);
+      if (i === 1) assert.match(errors, /tokenizer: done before\n.*\n.*goes on after step \d+/s);
+    }
+    const last = await runTask("train", ["--resume"], { cwd });
+    // The last interruption may have come when there was nothing left to do.
+    assert.ok(last.code === 0 || /no unfinished run/.test(last.errors), last.errors);
     assert.deepEqual(results(join(cwd, "runs", "cut")), results(join(cwd, "runs", "whole")));
     assert.ok(!existsSync(join(cwd, "runs", "cut", "02-pretrain", "checkpoints")));
   }));

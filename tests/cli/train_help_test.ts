@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { main } from "../../cli/train.ts";
 import { fieldsOf, flagOf } from "../../train/config/fields.ts";
-import { pretrainSchema, recipeSchema, sftSchema } from "../../train/config/schema.ts";
+import { recipeSchema } from "../../train/config/recipe_schema.ts";
+import { pretrainSchema, sftSchema } from "../../train/config/schema.ts";
 import { distillSchema, puzzleSchema } from "../../train/config/search_schema.ts";
 import { runMain } from "./support.ts";
 

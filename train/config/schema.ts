@@ -97,11 +97,13 @@ const training = {
   patience: whole(1).optional().describe("Evaluations without a better one that end the run early"),
 };
 
-/** How a stage of the recipe trains: on data that has no end. */
 const { epochs: _, ...endless } = {
   ...training,
   steps: training.steps.unwrap().describe("Optimizer steps"),
 };
+
+/** The keys of training on data that has no end. */
+export const endlessTraining: z.ZodRawShape = endless;
 
 /** Where any stage that is run on its own gets its model and its rows. */
 const common = {
@@ -205,109 +207,13 @@ export const sftSchema: z.ZodObject & z.ZodType<SftConfig> = z.strictObject({
   lora: lora.nullable().default(null),
 }).superRefine(checkTogether);
 
-/** The recipe's search; `puzzle` by itself has more to choose. */
-export interface RecipeSearch {
-  readonly constraint: readonly string[];
-  readonly variants: { readonly kvHeads: readonly number[]; readonly widths: readonly number[] };
-  readonly scenario: {
-    readonly promptTokens: number;
-    readonly newTokens: number;
-    readonly batchSizes: readonly number[];
-  };
-  readonly heldOutRows: number;
-  readonly batchTokens: number;
-  readonly library: { readonly steps: number; readonly lr: number };
-  readonly distill: { readonly steps: number; readonly lr: number };
-  readonly pretrain: { readonly steps: number; readonly lr: number };
-}
-
-/** The whole recipe on the embedded data, or on rows of one's own. */
-export interface Recipe {
-  readonly name?: string | undefined;
-  readonly seed: number;
-  readonly dtype: "f32" | "bf16";
-  readonly tasks: { readonly levels: readonly number[] };
-  readonly tokenizer: { readonly rows: number };
-  readonly pretrain: TrainingConfig & {
-    readonly steps: number;
-    readonly shape: ShapeConfig;
-    readonly carefulShare: number;
-    readonly storyShare: number;
-    readonly directShare: number;
-  };
-  readonly search: RecipeSearch;
-  readonly sft: TrainingConfig & { readonly steps: number; readonly carefulShare: number };
-  readonly evaluation: { readonly problems: number; readonly maxTokens: number };
-}
-
-/** The schema of the whole recipe. */
-export const recipeSchema: z.ZodObject & z.ZodType<Recipe> = z.strictObject({
-  name: common.name,
-  seed: common.seed,
-  dtype: common.dtype,
-  tasks: z.strictObject({
-    levels: z.array(whole(1)).min(1).default([1, 2, 3, 4, 5]).describe("Difficulties of the tasks"),
-  }).prefault({}),
-  tokenizer: z.strictObject({
-    rows: whole(1).default(4000).describe("Rows that the tokenizer learns from"),
-  }).prefault({}),
-  pretrain: z.strictObject({
-    ...endless,
-    lr: rate(3e-3),
-    shape: shape.prefault({}),
-    carefulShare: carefulShare(0.9),
-    storyShare: share().default(0.12).describe("Share of stories among the texts"),
-    directShare: share().default(0.15).describe("Share of problems that come without working"),
-  }).superRefine(checkTogether),
-  search: z.strictObject({
-    constraint: z.array(z.string()).default(["decode=1.5x"])
-      .describe("A limit of the search, such as decode=1.5x; may be given more than once"),
-    variants: z.strictObject({
-      kvHeads: z.array(whole(1)).default([1]).describe("Numbers of KV heads to try"),
-      widths: z.array(z.number().gt(0).lt(1)).default([0.5, 0.25])
-        .describe("Shares of the feed-forward width to try"),
-    }).prefault({}),
-    scenario: z.strictObject({
-      promptTokens: whole(1).default(32).describe("Tokens of prompts when speed is measured"),
-      newTokens: whole(2).default(96).describe("Tokens generated for each"),
-      batchSizes: z.array(whole(1)).min(1).default([32]).describe("Sequences at once"),
-    }).prefault({}),
-    heldOutRows: whole(2).default(60).describe("Texts that decide, and that tell how it went"),
-    batchTokens: whole(2).default(1024).describe("Tokens of an optimizer step"),
-    library: searchSteps(60, 2e-3),
-    distill: searchSteps(150, 1e-3),
-    pretrain: searchSteps(50, 3e-4),
-  }).prefault({}),
-  sft: z.strictObject({
-    ...endless,
-    lr: rate(1e-3),
-    carefulShare: carefulShare(0.4),
-  }).superRefine(checkTogether),
-  evaluation: z.strictObject({
-    problems: whole(1).default(200).describe("Problems that nothing was trained on"),
-    maxTokens: whole(1).default(160).describe("The most tokens of an answer"),
-  }).prefault({}),
-});
-
-/** One of the trainings of the search. */
-function searchSteps(
-  steps: number,
-  lr: number,
-): z.ZodPrefault<z.ZodObject<{ steps: z.ZodDefault<z.ZodNumber>; lr: z.ZodDefault<z.ZodNumber> }>> {
-  const counted = whole(0).default(steps).describe("Optimizer steps");
-  return z.object({ steps: counted, lr: rate(lr) }).strict().prefault({});
-}
-
-function carefulShare(fallback: number): z.ZodDefault<z.ZodNumber> {
-  return share().default(fallback).describe("Share of solutions that go in small steps");
-}
-
-function rate(fallback: number): z.ZodDefault<z.ZodNumber> {
+/** The learning rate, with a default. */
+export function rate(fallback: number): z.ZodDefault<z.ZodNumber> {
   return z.number().positive().default(fallback).describe("The highest learning rate");
 }
 
 /** What a person may get wrong although every value is right on its own. */
-function checkTogether(
+export function checkTogether(
   { steps, epochs, warmup, context, batchTokens, decaySteps, schedule }: TrainingConfig,
   refinement: z.RefinementCtx,
 ): void {

@@ -16,7 +16,7 @@ const { tokenizer: _tokenizer, shape: _shape, model, ...stage } = pretrainSchema
 const { steps: _steps, epochs: _epochs, lr: _lr, ...shared } = stage;
 
 /** A schema whose keys that every stage has are typed by `TokenConfig`, which the schema they come from is checked by. */
-function typed<T>(schema: z.ZodObject): z.ZodObject & z.ZodType<T> {
+export function typed<T>(schema: z.ZodObject): z.ZodObject & z.ZodType<T> {
   return schema as unknown as z.ZodObject & z.ZodType<T>;
 }
 

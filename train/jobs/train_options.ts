@@ -14,8 +14,14 @@ import {
   wsdSchedule,
 } from "../schedule.ts";
 
+/** What a configuration says besides the data. */
+export type OptimizationConfig = Omit<
+  TrainingConfig,
+  "context" | "steps" | "epochs" | "batchTokens" | "microBatches"
+>;
+
 /** The loop's options for a run of so many steps. */
-export function trainOptions(config: TrainingConfig, steps: number): TrainOptions {
+export function trainOptions(config: OptimizationConfig, steps: number): TrainOptions {
   const { beta1, beta2, eps, weightDecay, averageDecay, patience } = config;
   const { maxGradNorm, spikeFactor, evaluateEvery, sampleEvery, checkpointEvery } = config;
   return {

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { Decoder } from "../../nn/mod.ts";
 import { writeAtomically } from "../../tensor/mod.ts";
 import { Tokenizer } from "../../text/mod.ts";
-import type { Recipe } from "../config/schema.ts";
+import type { Recipe } from "../config/recipe_schema.ts";
 import type { Run } from "../runs/run.ts";
 import type { StageWatcher } from "../runs/stage_recorder.ts";
 import type { Json } from "../stage.ts";
@@ -62,6 +62,8 @@ export interface PipelineRun {
 
 /** What a stage has at hand. */
 export class StageContext {
+  /** What the stage is called. */
+  readonly name: string;
   readonly recipe: Recipe;
   readonly run: Run;
   readonly signal: AbortSignal;
@@ -78,15 +80,21 @@ export class StageContext {
   constructor({ recipe, run, signal, view, folders }: PipelineRun, stage: string) {
     [this.recipe, this.run, this.signal, this.view] = [recipe, run, signal, view];
     this.#folders = folders;
+    this.name = stage;
     this.place = folders.get(stage)!;
     this.folder = join(run.folder, this.place);
     this.modelFolder = join(this.folder, "model");
     mkdirSync(this.folder, { recursive: true });
   }
 
+  /** The folder of an earlier stage. */
+  folderOf(stage: string): string {
+    return join(this.run.folder, this.#folders.get(stage)!);
+  }
+
   /** Where an earlier stage left its model. */
   modelOf(stage: string): string {
-    return join(this.run.folder, this.#folders.get(stage)!, "model");
+    return join(this.folderOf(stage), "model");
   }
 
   /** The tokenizer of the run. */

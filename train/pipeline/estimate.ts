@@ -4,27 +4,28 @@
  * @module
  */
 import { Decoder } from "../../nn/mod.ts";
-import type { Recipe } from "../config/schema.ts";
-import { pretrainRow, trainSyntheticTokenizer } from "../data/synthetic/mod.ts";
+import type { Recipe } from "../config/recipe_schema.ts";
+import { trainSyntheticTokenizer } from "../data/synthetic/mod.ts";
 import { type Estimate, estimate, measureSpeed } from "../jobs/estimate.ts";
 import { llamaSpec } from "../jobs/new_model.ts";
 import { trainOptions } from "../jobs/train_options.ts";
 import { pretrainStage } from "../pretrain.ts";
-import { batchesOf, generatedRows } from "./training.ts";
+import { textsOf } from "./texts.ts";
+import { batchesOf } from "./training.ts";
 
-/** The cost of each stage that trains, at the speed that a few steps of pretraining have. */
+/** The cost of each stage that trains on tokens, had it the parent's size, at the speed of a few steps of pretraining. */
 export async function estimateRecipe(recipe: Recipe): Promise<Record<string, Estimate>> {
-  const { dtype, seed, pretrain, sft } = recipe, { shape } = pretrain;
+  const { dtype, seed, pretrain, distill, cpt, sft } = recipe, { shape } = pretrain;
   const tokenizer = trainSyntheticTokenizer({ vocabularySize: shape.vocabulary, seed }).tokenizer();
   const spec = llamaSpec(shape, tokenizer.vocabularySize);
   using model = new Decoder(spec, { dtype, seed });
-  const rows = generatedRows("texts", 10_000, (i) => ({ ...pretrainRow(i, { seed }) }));
-  const batches = batchesOf(rows, { tokenizer, decoder: model, config: pretrain, seed });
+  const reader = { tokenizer, spec, config: pretrain, seed };
+  const batches = batchesOf(textsOf(recipe).train, reader);
   const options = trainOptions(pretrain, pretrain.steps);
   const tokensPerSecond = await measureSpeed({ stage: pretrainStage({ model, batches }), options });
   const trained = model.namedParameters().values().reduce((sum, { size }) => sum + size, 0);
   return Object.fromEntries(
-    Object.entries({ pretrain, sft }).map(([name, config]) => [
+    Object.entries({ pretrain, distill, cpt, sft }).map(([name, config]) => [
       name,
       estimate({
         spec,

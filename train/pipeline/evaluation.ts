@@ -1,79 +1,95 @@
 /**
- * The stage of the recipe that measures what the model can do.
+ * The stage of the recipe that measures what the models can do.
  *
  * @module
  */
-import { setImmediate } from "node:timers/promises";
-import { type Decoder, generate } from "../../nn/mod.ts";
-import { rlRow } from "../data/synthetic/mod.ts";
-import { evaluate } from "../eval/mod.ts";
-import { type CompletionIds, type CompletionSource, decoderCompletions } from "../generator.ts";
-import { exactReward } from "../rewards/mod.ts";
-import type { PipelineStage } from "./context.ts";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { kvBytesPerToken } from "../../engine/mod.ts";
+import { type Decoder, summarize } from "../../nn/mod.ts";
+import { type EvalReport, evaluate } from "../eval/mod.ts";
+import { enginePath } from "../puzzle/engine_path.ts";
+import { readJson } from "../puzzle/json_file.ts";
+import { timeDecoders } from "../puzzle/measure.ts";
+import type { Json } from "../stage.ts";
+import { type PipelineStage, type StageContext, writeJson } from "./context.ts";
+import { engineFor, problemsOf, rewards, stoppable, unlessStopped } from "./problems.ts";
 
-/** Prompts that are answered together; between them Ctrl-C has its turn. */
-const batch = 50;
+/** What a model makes of the problems, with thinking and without. */
+type Answers = readonly EvalReport[];
 
-/** Answers problems that nothing was trained on, with thinking and without. */
+/** Lets the models before and after reinforcement learning answer new problems, and times parent and child. */
 export const evaluationStage: PipelineStage = {
   name: "evaluation",
-  title: "answers problems that it has not seen",
-  async run(context) {
-    const { recipe: { seed, tasks, evaluation: { problems, maxTokens } }, signal } = context;
-    const tokenizer = await context.tokenizer();
-    using decoder = context.load("sft", { train: false });
-    const rows = Array.from({ length: problems }, (_, i) => {
-      const { prompt, ...row } = rlRow(i, { ...tasks, seed, split: "test" });
-      return { messages: prompt, ...row };
-    });
-    const task = { name: "synthetic", rows, correct: exactReward };
-    try {
-      const completions = stoppable(decoderCompletions(decoder), signal);
-      const reports = await evaluate([task], {
-        ...{ generate: completions, tokenizer, maxTokens, temperature: 0, topP: 1, seed },
-      });
-      const [on, off] = ["on", "off"].map((mode) => reports.find((one) => one.mode === mode)!);
+  title: "answers problems that it has not seen, and tells how fast it is",
+  run(context) {
+    return unlessStopped(context.signal, async () => {
+      const before = await answersOf(context, "sft"), after = await answersOf(context, "grpo");
+      const { problems } = context.recipe.evaluation;
+      const tokens = [...before, ...after].reduce((sum, one) => sum + problems * one.tokens, 0);
       return {
-        tokens: Math.round(problems * (on.tokens + off.tokens)),
+        tokens: Math.round(tokens),
         metrics: {
-          accuracyOn: on.accuracy.value,
-          accuracyOff: off.accuracy.value,
-          formatOn: on.format.value,
-          formatOff: off.format.value,
-          endedOn: on.ended.value,
-          endedOff: off.ended.value,
           problems,
-          decodeTokensPerSecond: decodeSpeed(decoder),
+          ...figures(after),
+          sft: figures(before),
+          grpo: figures(after),
+          ...speeds(context),
         },
       };
-    } catch (error) {
-      if (error === signal.reason) return null;
-      throw error;
-    }
+    });
   },
 };
 
-/** The same completions, a few prompts at a time. Throws the signal's reason when it aborts. */
-function stoppable(source: CompletionSource, signal: AbortSignal): CompletionSource {
-  return async (prompts, { onCompletion, ...options }) => {
-    const completions: CompletionIds[] = [];
-    for (let start = 0; start < prompts.length; start += batch) {
-      signal.throwIfAborted();
-      const part = await source(prompts.slice(start, start + batch), options);
-      part.forEach((completion, i) => onCompletion?.(completion, start + i));
-      completions.push(...part);
-      await setImmediate();
-    }
-    return completions;
+/** The reports of a stage's model, which are kept in case that the run is interrupted later. */
+async function answersOf(context: StageContext, stage: "sft" | "grpo"): Promise<Answers> {
+  const path = join(context.folder, `${stage}.json`);
+  if (existsSync(path)) return readJson<Answers>(path)!;
+  const { recipe, signal } = context, { problems, ...drawn } = recipe.evaluation;
+  const tokenizer = await context.tokenizer();
+  using decoder = context.load(stage, { train: false });
+  using engine = engineFor(decoder, decoder.context);
+  const rows = problemsOf(recipe, problems, "test");
+  const task = { name: "synthetic", rows, correct: rewards.correct };
+  const generate = stoppable(engine, signal);
+  const reports = await evaluate([task], { generate, tokenizer, ...drawn, seed: recipe.seed });
+  writeJson(path, reports);
+  return reports;
+}
+
+/** Shares, the accuracies with their intervals of 95 % confidence. */
+function figures(reports: Answers): { readonly [name: string]: Json } {
+  const [on, off] = ["on", "off"].map((mode) => reports.find((one) => one.mode === mode)!);
+  return {
+    accuracyOn: on.accuracy.value,
+    accuracyOff: off.accuracy.value,
+    intervalOn: [on.accuracy.low, on.accuracy.high],
+    intervalOff: [off.accuracy.low, off.accuracy.high],
+    formatOn: orNull(on.format.value),
+    formatOff: orNull(off.format.value),
+    endedOn: on.ended.value,
+    endedOff: off.ended.value,
+    tokensOn: on.tokens,
+    tokensOff: off.tokens,
   };
 }
 
-const warmTokens = 8, timedTokens = 64;
+/** Of completions that never ended, no share keeps to the switch. */
+function orNull(share: number): number | null {
+  return Number.isNaN(share) ? null : share;
+}
 
-/** New tokens per second of one text. */
-function decodeSpeed(decoder: Decoder): number {
-  const make = (maxTokens: number): number => [...generate(decoder, [[0]], { maxTokens })].length;
-  make(warmTokens);
-  const start = performance.now();
-  return make(timedTokens) / ((performance.now() - start) / 1000);
+/** Sizes and measured speeds of parent and child, which take turns. */
+function speeds(context: StageContext): { readonly [name: string]: Json } {
+  const { dtype, puzzle: { scenario, search: { rounds } } } = context.recipe;
+  using parent = context.load("pretrain", { train: false });
+  using child = context.load("grpo", { train: false });
+  const batch = Math.max(...scenario.batchSizes), used = { ...scenario, batchSizes: [batch] };
+  const times = timeDecoders([parent, child], used, enginePath, rounds);
+  const [parentFigures, childFigures] = [parent, child].map((decoder: Decoder, i) => ({
+    parameters: summarize(decoder.spec).parameters.total,
+    decodeTokensPerSecond: batch / Math.min(...times.map((round) => round[i][0].decode)),
+    kvBytesPerToken: kvBytesPerToken(decoder.spec, dtype),
+  }));
+  return { batch, parent: parentFigures, child: childFigures };
 }

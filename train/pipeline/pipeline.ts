@@ -15,19 +15,29 @@ import {
   writeJson,
   writeStageReport,
 } from "./context.ts";
+import { continuationStage } from "./continuing.ts";
+import { distillationStage } from "./distilling.ts";
 import { evaluationStage } from "./evaluation.ts";
+import { filterStage } from "./filtering.ts";
 import { fineTuningStage } from "./fine_tuning.ts";
+import { fusionStage } from "./fusing.ts";
 import { pretrainingStage } from "./pretraining.ts";
+import { reinforcementStage } from "./reinforcing.ts";
 import { reportOf } from "./report.ts";
-import { searchingStage } from "./searching.ts";
+import { searchStage } from "./search.ts";
 import { tokenizerStage } from "./tokenizer.ts";
 
 /** The recipe, in order. */
 export const recipeStages: readonly PipelineStage[] = [
   tokenizerStage,
   pretrainingStage,
-  searchingStage,
+  searchStage,
+  fusionStage,
+  distillationStage,
+  continuationStage,
   fineTuningStage,
+  filterStage,
+  reinforcementStage,
   evaluationStage,
 ];
 

@@ -4,42 +4,30 @@
  * @module
  */
 import { Decoder, summarize } from "../../nn/mod.ts";
-import { pretrainRow } from "../data/synthetic/mod.ts";
 import { llamaSpec } from "../jobs/new_model.ts";
 import { pretrainStage } from "../pretrain.ts";
 import type { PipelineStage } from "./context.ts";
-import { generatedRows, trainInPipeline } from "./training.ts";
-
-/** Texts that differ; more than are ever read. */
-const rowCount = 1_000_000;
-const heldOutRows = 200;
+import { textsOf } from "./texts.ts";
+import { batchesOf, heldOutBatches, trainInPipeline } from "./training.ts";
 
 /** Trains a decoder from random weights on problems, solutions and stories. */
 export const pretrainingStage: PipelineStage = {
   name: "pretrain",
   title: "trains the parent on problems and stories",
   async run(context) {
-    const { recipe: { seed, dtype, tasks, pretrain } } = context;
-    const { shape, carefulShare, storyShare, directShare } = pretrain;
-    const tokenizer = await context.tokenizer();
-    const spec = llamaSpec(shape, tokenizer.vocabularySize);
-    using decoder = new Decoder(spec, { dtype, seed });
-    const texts = { ...tasks, seed, carefulShare, storyShare, directShare };
-    const outcome = await trainInPipeline(context, {
-      decoder,
-      tokenizer,
-      config: pretrain,
-      rows: generatedRows("texts", rowCount, (i) => ({ ...pretrainRow(i, texts) })),
-      heldOut: generatedRows(
-        "held-out texts",
-        heldOutRows,
-        (i) => ({ ...pretrainRow(i, { ...texts, split: "validation" }) }),
-      ),
-      stage: (data) => pretrainStage({ model: decoder, ...data }),
+    const { recipe } = context, { seed, dtype, pretrain: config } = recipe;
+    const tokenizer = await context.tokenizer(), texts = textsOf(recipe);
+    const spec = llamaSpec(config.shape, tokenizer.vocabularySize);
+    using model = new Decoder(spec, { dtype, seed });
+    const reader = { spec, tokenizer, config, seed };
+    const stage = pretrainStage({
+      model,
+      batches: batchesOf(texts.train, reader),
+      heldOut: await heldOutBatches(texts.heldOut, reader),
     });
+    const outcome = await trainInPipeline(context, { decoder: model, tokenizer, config, stage });
     if (outcome === null) return null;
-    const { parameters, kvBytesPerToken } = summarize(spec);
-    const sizes = { parameters: parameters.total, kvBytesPerToken: kvBytesPerToken.bf16 };
-    return { ...outcome, metrics: { ...outcome.metrics, ...sizes } };
+    const { parameters } = summarize(spec);
+    return { ...outcome, metrics: { ...outcome.metrics, parameters: parameters.total } };
   },
 };

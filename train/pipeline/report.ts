@@ -10,8 +10,19 @@ import type { StageReport } from "./context.ts";
 export function reportOf(stages: readonly StageReport[]): Json {
   const metrics = (name: string): StageReport["metrics"] =>
     stages.find((stage) => stage.name === name)?.metrics ?? {};
-  const pick = (name: string, keys: readonly string[]): Json =>
-    Object.fromEntries(keys.map((key) => [key, metrics(name)[key] ?? null]));
+  const pick = (from: Json | undefined, ...keys: readonly string[]): Record<string, Json> => {
+    const values = (from ?? {}) as Readonly<Record<string, Json>>;
+    return Object.fromEntries(keys.map((key) => [key, values[key] ?? null]));
+  };
+  const { parent, child, sft, grpo } = metrics("evaluation");
+  const { accuracyOn: accuracyBefore } = pick(sft, "accuracyOn");
+  const { accuracyOn: accuracyAfter, ...formats } = pick(
+    grpo,
+    "accuracyOn",
+    "formatOn",
+    "formatOff",
+  );
+  const sizes = ["parameters", "decodeTokensPerSecond", "kvBytesPerToken"] as const;
   return {
     seconds: stages.reduce((sum, { seconds }) => sum + seconds, 0),
     stages: stages.map(({ name, seconds, tokens, metrics }) => ({
@@ -20,29 +31,19 @@ export function reportOf(stages: readonly StageReport[]): Json {
       tokens,
       metrics,
     })),
-    ...searchReport(metrics("search")),
-    sft: pick("evaluation", ["accuracyOn", "accuracyOff", "formatOn", "formatOff"]),
-  };
-}
-
-/** Parent and child as the search measured them, and what became of the child's loss. */
-function searchReport(search: StageReport["metrics"]): { readonly [name: string]: Json } {
-  const { parent = null, baselines = null } = search;
-  const [start, distilled, pretrained] = [
-    search.fused ?? search.child,
-    search.distilled,
-    search.pretrained,
-  ].map((model) => (model ?? {}) as Readonly<Record<string, number>>);
-  return {
-    parent,
-    child: search.pretrained ?? search.distilled ?? search.fused ?? search.child ?? null,
-    baselines,
-    distill: {
-      lossBefore: start.loss ?? null,
-      lossAfter: distilled.loss ?? null,
-      klBefore: start.kl ?? null,
-      klAfter: distilled.kl ?? null,
+    parent: { ...pick(metrics("pretrain"), "loss"), ...pick(parent, ...sizes) },
+    child: { loss: metrics("cpt").lossAfter ?? null, ...pick(child, ...sizes) },
+    baselines: {
+      mip: pick(metrics("puzzle"), "kl", "loss"),
+      ...pick(metrics("puzzle").baselines, "greedy", "random", "parameterMaximising"),
     },
-    pretrain: { lossBefore: distilled.loss ?? null, lossAfter: pretrained.loss ?? null },
+    distill: pick(metrics("distill"), "lossBefore", "lossAfter", "klBefore", "klAfter"),
+    pretrain: pick(metrics("cpt"), "lossBefore", "lossAfter"),
+    sft: pick(sft, "accuracyOn", "accuracyOff", "formatOn", "formatOff"),
+    grpo: {
+      ...{ accuracyBefore, accuracyAfter },
+      ...formats,
+      ...pick(metrics("grpo"), "rolloutTokensPerSecond"),
+    },
   };
 }

@@ -5,52 +5,37 @@
  */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import type { Decoder } from "../../nn/mod.ts";
+import type { Decoder, DecoderSpec } from "../../nn/mod.ts";
 import type { Tokenizer } from "../../text/mod.ts";
-import type { TrainingConfig } from "../config/schema.ts";
+import type { EndlessConfig } from "../config/recipe_schema.ts";
 import { type Dataset, packedBatches, type Row, streamRows, tokenizeRows } from "../data/mod.ts";
 import { speedometer } from "../jobs/speed.ts";
-import { trainOptions } from "../jobs/train_options.ts";
 import { everyBatch } from "../jobs/token_data.ts";
+import { type OptimizationConfig, trainOptions } from "../jobs/train_options.ts";
 import { train } from "../loop.ts";
 import { metricsFile } from "../runs/stage_recorder.ts";
-import { readStepLog } from "../runs/step_log.ts";
+import { readStepLog, type StepLine } from "../runs/step_log.ts";
 import type { BatchSource, Stage, TokenBatch } from "../stage.ts";
-import type { TokenStageOptions } from "../token_loss.ts";
 import type { StageContext, StageOutcome } from "./context.ts";
-
-/** Rows of each number, made when they are asked for. */
-export function generatedRows(
-  name: string,
-  count: number,
-  row: (index: number) => Row,
-): Dataset<Row> {
-  return {
-    name,
-    count,
-    blocks: null,
-    read: (index) => Promise.resolve([row(index)]),
-    where: (index) => `${name}, row ${index + 1}`,
-    [Symbol.dispose]: () => {},
-  };
-}
 
 /** What reads rows, and how. */
 export interface RowReader {
-  readonly decoder: Decoder;
+  readonly spec: DecoderSpec;
   readonly tokenizer: Tokenizer;
-  readonly config: TrainingConfig & { readonly steps: number };
+  readonly config: EndlessConfig;
   readonly seed: number;
 }
 
 /** Rows as micro-batches, without end unless `epochs` says how often. */
 export function batchesOf(
   rows: Dataset<Row>,
-  { decoder, tokenizer, config, seed }: RowReader,
+  { spec, tokenizer, config, seed }: RowReader,
   epochs: number = Infinity,
 ): BatchSource<TokenBatch> {
-  const context = config.context ?? decoder.context, vocabulary = decoder.spec.vocab;
-  const sequences = tokenizeRows(rows, { tokenizer, context, vocabulary, tooLong: "skip" });
+  const context = config.context ?? spec.context;
+  const sequences = tokenizeRows(rows, {
+    ...{ tokenizer, context, vocabulary: spec.vocab, tooLong: "skip" as const },
+  });
   return packedBatches({
     source: streamRows(sequences, { seed, epochs }),
     context,
@@ -60,27 +45,30 @@ export function batchesOf(
   });
 }
 
+/** All of a few rows, always the same. */
+export function heldOutBatches(rows: Dataset<Row>, reader: RowReader): Promise<TokenBatch[]> {
+  return everyBatch(batchesOf(rows, reader, 1));
+}
+
 /** What a stage of the recipe trains with. */
-export interface TrainingParts extends Omit<RowReader, "seed"> {
-  readonly rows: Dataset<Row>;
-  readonly heldOut: Dataset<Row>;
-  /** Makes the stage of what it learns from. */
-  readonly stage: (data: Pick<TokenStageOptions, "batches" | "heldOut">) => Stage<TokenBatch>;
+export interface TrainingParts<B> {
+  readonly decoder: Decoder;
+  readonly tokenizer: Tokenizer;
+  readonly config: OptimizationConfig & {
+    readonly steps: number;
+    readonly context?: number | undefined;
+  };
+  readonly stage: Stage<B>;
 }
 
 /** Trains a decoder, and leaves it in the stage's folder; null when someone asked to stop. */
-export async function trainInPipeline(
+export async function trainInPipeline<B>(
   context: StageContext,
-  parts: TrainingParts,
+  { decoder, tokenizer, config, stage }: TrainingParts<B>,
 ): Promise<StageOutcome | null> {
-  const { recipe: { seed, dtype }, run, signal, view, place, folder, modelFolder } = context;
-  const { decoder, tokenizer, config } = parts, reader = { ...parts, seed };
-  const stage = parts.stage({
-    batches: batchesOf(parts.rows, reader),
-    heldOut: await everyBatch(batchesOf(parts.heldOut, reader, 1)),
-  });
+  const { recipe: { dtype }, run, signal, view, name, place, folder } = context;
   const options = trainOptions(config, config.steps);
-  using watcher = view.training(stage.name, options.steps);
+  using watcher = view.training(name, options.steps);
   using sink = run.stage(place, {
     signal,
     watchers: [watcher],
@@ -88,24 +76,31 @@ export async function trainInPipeline(
   });
   const { reason } = await train(stage, { ...options, resume: true }, sink);
   if (reason === "interrupted") return null;
-  decoder.save(modelFolder);
-  await tokenizer.save(modelFolder);
+  decoder.save(context.modelFolder);
+  await tokenizer.save(context.modelFolder);
   run.model(join(place, "model"));
-  const outcome = outcomeOf(folder);
   rmSync(join(folder, "checkpoints"), { recursive: true });
-  return outcome;
+  return outcomeOf(readStepLog(join(folder, metricsFile)));
 }
 
 /** The last figures of a stage, and its mean speed. */
-function outcomeOf(folder: string): StageOutcome {
+function outcomeOf(lines: readonly StepLine[]): StageOutcome {
   const last: Record<string, number> = {};
   let seconds = 0;
-  for (const line of readStepLog(join(folder, metricsFile))) {
+  for (const line of lines) {
     for (const [name, value] of Object.entries(line)) {
       if (typeof value === "number") last[name] = value;
     }
     if (typeof line.step_time === "number") seconds += line.step_time;
   }
   const { tokens, step: steps, loss: trainLoss, "eval/loss": loss } = last;
-  return { tokens, metrics: { steps, trainLoss, loss, tokensPerSecond: tokens / seconds } };
+  return {
+    tokens,
+    metrics: {
+      steps,
+      trainLoss,
+      ...loss === undefined ? {} : { loss },
+      tokensPerSecond: tokens / seconds,
+    },
+  };
 }

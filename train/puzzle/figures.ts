@@ -19,7 +19,8 @@ import { paretoCsv } from "./pareto.ts";
 import { choicesAt, realise } from "./realise.ts";
 import { paretoPlot, reportHtml } from "./report.ts";
 import type { BaselineFigures, ModelFigures, PuzzleReport } from "./report_data.ts";
-import type { FusionRecord, PuzzleOptions } from "./run.ts";
+import type { FusionRecord } from "./fuse_child.ts";
+import type { PuzzleOptions } from "./run.ts";
 import { parentArchitecture, type SearchSpace } from "./space.ts";
 import { choiceName } from "./variants.ts";
 

@@ -46,6 +46,7 @@ export {
 } from "./costs.ts";
 export { dependencies } from "./dependency.ts";
 export { enginePath } from "./engine_path.ts";
+export { fuseChild, type FuseChildOptions, type FusionRecord } from "./fuse_child.ts";
 export {
   fuse,
   type FusedModel,
@@ -83,7 +84,7 @@ export { palette, type Plot, plotSvg, type Series } from "./plot.ts";
 export { choicesAt, type ModelData, realise, realisedSpec, searchSpace } from "./realise.ts";
 export { reportHtml } from "./report.ts";
 export type { BaselineFigures, ModelFigures, ParetoPoint, PuzzleReport } from "./report_data.ts";
-export { type FusionRecord, type PuzzleHost, type PuzzleOptions, runPuzzle } from "./run.ts";
+export { type PuzzleHost, type PuzzleOptions, runPuzzle } from "./run.ts";
 export { scoreLayer, type ScoreName } from "./scores.ts";
 export {
   addCosts,

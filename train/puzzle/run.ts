@@ -16,10 +16,10 @@ import { buildLibrary } from "./build_library.ts";
 import { chooseArchitectures, type ChooseOptions, type Chosen } from "./choose.ts";
 import type { Quantity } from "./constraints.ts";
 import { type CostTable, hardwareOf, measureCosts, readCosts, writeCosts } from "./costs.ts";
-import { dependencies } from "./dependency.ts";
 import { enginePath } from "./engine_path.ts";
 import { assembleReport, writeReport } from "./figures.ts";
-import { fuse, fusionGroups, type FusionOptions } from "./fusion.ts";
+import { fuseChild, type FusionRecord } from "./fuse_child.ts";
+import type { FusionOptions } from "./fusion.ts";
 import { BlockLibrary, type LibraryOptions } from "./library.ts";
 import { paretoSweep } from "./pareto.ts";
 import { choicesAt, type ModelData, realise, searchSpace } from "./realise.ts";
@@ -76,16 +76,6 @@ export interface PuzzleHost {
   sink(stage: string): RunSink;
   /** Told what is done now. */
   tell(line: string): void;
-}
-
-/** What `fusion.json` holds. */
-export interface FusionRecord {
-  /** Blocks of the child whose parts became one. */
-  readonly groups: readonly (readonly number[])[];
-  /** The run that was looked at, and how much its parts depend on each other. */
-  readonly dependency: readonly (readonly number[])[];
-  /** See `FusedModel.depths`. */
-  readonly depths: readonly number[];
 }
 
 /**
@@ -212,24 +202,8 @@ class PuzzleRun {
     const known = readJson<FusionRecord>(path);
     if (known) return known;
     using child = openCheckpoint(this.path("child"));
-    const { spec } = child;
-    const run = [...spec.blocks.keys()].filter((i) => {
-      const { ffn } = spec.blocks[i];
-      return ffn !== null && ffn.kind !== "linear";
-    });
-    let record: FusionRecord = { groups: [], dependency: [], depths: [] };
-    if (fusion && fusionGroups(spec, fusion).length > 0) {
-      using decoder = Decoder.load(child, { dtype, train: false });
-      const dependency = dependencies(decoder, run, calibration);
-      const groups = fusionGroups(
-        spec,
-        fusion,
-        (i, j) => dependency[run.indexOf(i)][run.indexOf(j)],
-      );
-      const fused = fuse(child, groups, fusion);
-      if (groups.length > 0) this.#realise("fused", () => fused);
-      record = { groups, dependency, depths: fused.depths };
-    }
+    const { record, fused } = fuseChild(child, { fusion, calibration, dtype });
+    if (record.groups.length > 0) this.#realise("fused", () => fused);
     writeJson(path, record);
     return record;
   }

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { ConfigError } from "../../../train/config/errors.ts";
 import { fieldsOf, flagOf, flagValue, keyOf } from "../../../train/config/fields.ts";
 import { resolveConfig } from "../../../train/config/resolve.ts";
-import { pretrainSchema, recipeSchema, sftSchema } from "../../../train/config/schema.ts";
+import { recipeSchema } from "../../../train/config/recipe_schema.ts";
+import { pretrainSchema, sftSchema } from "../../../train/config/schema.ts";
 import { parseYamlFile } from "../../../train/config/yaml_file.ts";
 
 /** The configuration of flags as they are typed, over a file. */

@@ -1,0 +1,62 @@
+/**
+ * Problems for a model, and how it answers them.
+ *
+ * @module
+ */
+import { Engine } from "../../engine/mod.ts";
+import type { Decoder } from "../../nn/mod.ts";
+import type { Recipe } from "../config/recipe_schema.ts";
+import { rlRow, type Split } from "../data/synthetic/mod.ts";
+import { type CompletionSource, engineCompletions } from "../generator.ts";
+import { exactReward, formatReward, type Reward, type RewardRow } from "../rewards/mod.ts";
+
+/** An answer is right or not, and keeps to the reasoning switch or not; both count. */
+export const rewards: Readonly<Record<"correct" | "format", Reward>> = {
+  correct: exactReward,
+  format: formatReward,
+};
+
+/** The first problems of a split, to be answered with thinking. */
+export function problemsOf({ seed, tasks }: Recipe, count: number, split: Split): RewardRow[] {
+  return Array.from({ length: count }, (_, i) => ({ ...rlRow(i, { ...tasks, seed, split }) }));
+}
+
+/** Sequences that are answered at the same time; more make steps longer, and hardly more tokens a second. */
+const atOnce = 128;
+
+/** An engine with room for many answers at a time. */
+export function engineFor(decoder: Decoder, longest: number): Engine {
+  const blockTokens = 16, blocks = Math.ceil(Math.min(longest, decoder.context) / blockTokens);
+  return new Engine(decoder, {
+    maxRunning: atOnce,
+    blockTokens,
+    kvTokens: atOnce * (blocks + 1) * blockTokens,
+  });
+}
+
+/** Completions by an engine until someone asks to stop: then it throws the signal's reason. */
+export function stoppable(engine: Engine, signal: AbortSignal): CompletionSource {
+  const complete = engineCompletions(engine);
+  return async (prompts, options) => {
+    signal.throwIfAborted();
+    try {
+      return await complete(prompts, { ...options, signal });
+    } catch (error) {
+      signal.throwIfAborted();
+      throw error;
+    }
+  };
+}
+
+/** What `work` gives; null when someone asked to stop before that. */
+export async function unlessStopped<T>(
+  signal: AbortSignal,
+  work: () => Promise<T>,
+): Promise<T | null> {
+  try {
+    return await work();
+  } catch (error) {
+    if (signal.aborted && error === signal.reason) return null;
+    throw error;
+  }
+}
