@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { kvBytesPerToken } from "../../../engine/mod.ts";
 import { openCheckpoint } from "../../../nn/mod.ts";
+import { device } from "../../../tensor/mod.ts";
 import { parseConstraint } from "../../../train/puzzle/constraints.ts";
 import { type PuzzleOptions, runPuzzle } from "../../../train/puzzle/run.ts";
 import { constantSchedule } from "../../../train/schedule.ts";
@@ -51,6 +52,7 @@ Deno.test("a search that is interrupted anywhere goes on, and ends with the same
         },
       });
     };
+    const before = device().memory.inUse;
     const report = (await search(`${root}/whole`, Infinity))!;
     // In the library, in distillation, and in continued pretraining.
     for (let time = 0; time < 3; time++) assert.equal(await search(`${root}/parts`, 3), null);
@@ -59,6 +61,8 @@ Deno.test("a search that is interrupted anywhere goes on, and ends with the same
       const other = report.models.find((model) => model.name === name)!;
       assert.deepEqual({ kl, loss, spec }, { kl: other.kl, loss: other.loss, spec: other.spec });
     }
+
+    assert.equal(device().memory.inUse - before, 0, "bytes leaked");
 
     const names = report.models.map(({ name }) => name);
     assert.deepEqual(names.filter((name) => name !== "fused"), [

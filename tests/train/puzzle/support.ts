@@ -48,9 +48,9 @@ export function textBatch(seed: number, lengths: readonly number[] = [32, 9, 23]
 }
 
 /** Endless batches, one for each step. */
-export function textBatches(seed = 1): BatchSource<TokenBatch> {
+export function textBatches(seed = 1, lengths?: readonly number[]): BatchSource<TokenBatch> {
   return {
-    next: (step) => Promise.resolve([textBatch(1000 * seed + step)]),
+    next: (step) => Promise.resolve([textBatch(1000 * seed + step, lengths)]),
     state: (): Json => null,
     restore: () => {},
   };
