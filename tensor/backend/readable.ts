@@ -16,6 +16,7 @@ export function withReadable(
   reads: (x: View, input: number) => boolean,
   use: (readable: readonly View[]) => void,
 ): void {
+  if (areReadable(inputs, reads)) return use(inputs);
   const ready = inputs.slice();
   try {
     inputs.forEach((x, i) => {
@@ -25,6 +26,14 @@ export function withReadable(
   } finally {
     ready.forEach((x, i) => x !== inputs[i] && x.storage.release());
   }
+}
+
+function areReadable(
+  inputs: readonly View[],
+  reads: (x: View, input: number) => boolean,
+): boolean {
+  for (let i = 0; i < inputs.length; i++) if (!reads(inputs[i], i)) return false;
+  return true;
 }
 
 function contiguous(backend: Backend, view: View): View {
