@@ -10,6 +10,7 @@ import { device } from "../tensor/mod.ts";
 import type { Recipe } from "../train/config/recipe_schema.ts";
 import type { PipelineStage, StageReport } from "../train/pipeline/context.ts";
 import {
+  pipelinePageFile,
   type PipelineProgress,
   pipelineReportFile,
   recipeStages,
@@ -76,8 +77,8 @@ export async function runRecipe(
     return interrupted;
   }
   run.end("finished");
-  const report = join(run.folder, pipelineReportFile);
-  terminal.write(`${table(reports)}\nreport: ${relative(userPath("."), report)}\n`);
+  const report = join(run.folder, pipelineReportFile), page = join(run.folder, pipelinePageFile);
+  terminal.write(`${table(reports)}\nreport: ${relative(userPath("."), page)}\n`);
   if (plan.json) terminal.write(JSON.stringify(JSON.parse(readFileSync(report, "utf8"))) + "\n");
   return succeeded;
 }

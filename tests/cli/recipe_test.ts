@@ -83,6 +83,9 @@ Deno.test("the recipe leaves a report and models, which the other commands find 
     assert.match(listed.out, /^run .*\nfirst +pipeline +finished +20 /);
     const record = JSON.parse(readFileSync(join(cwd, "runs", "first", "run.json"), "utf8"));
     assert.equal(record.model, join("09-grpo", "model"));
+    const page = readFileSync(join(cwd, "runs", "first", "report.html"), "utf8");
+    for (const name of stageNames) assert.ok(page.includes(`<td class="text">${name}</td>`), name);
+    assert.ok(page.includes("<polyline") && !/NaN|undefined|\b(src|href)=/.test(page));
   }));
 
 /** Something that is said in the middle of each stage, or at its beginning. */

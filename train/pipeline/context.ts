@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { Decoder } from "../../nn/mod.ts";
-import { writeAtomically } from "../../tensor/mod.ts";
 import { Tokenizer } from "../../text/mod.ts";
 import type { Recipe } from "../config/recipe_schema.ts";
+import { readJson, writeJson } from "../puzzle/json_file.ts";
 import type { Run } from "../runs/run.ts";
 import type { StageWatcher } from "../runs/stage_recorder.ts";
 import type { Json } from "../stage.ts";
@@ -112,17 +112,10 @@ const reportFile = "stage.json";
 
 /** What a stage said when it was over; null when it is not. */
 export function readStageReport(folder: string): StageReport | null {
-  const path = join(folder, reportFile);
-  return existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) as StageReport : null;
+  return readJson<StageReport>(join(folder, reportFile));
 }
 
 /** Marks a stage as over. */
 export function writeStageReport(folder: string, report: StageReport): void {
   writeJson(join(folder, reportFile), report);
-}
-
-/** Writes JSON for people and programs: all of it or none. */
-export function writeJson(path: string, value: unknown): void {
-  const text = JSON.stringify(value, null, 2) + "\n";
-  writeAtomically(path, (write) => write(new TextEncoder().encode(text)));
 }

@@ -3,16 +3,15 @@
  *
  * @module
  */
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { kvBytesPerToken } from "../../engine/mod.ts";
 import { type Decoder, summarize } from "../../nn/mod.ts";
 import { type EvalReport, evaluate } from "../eval/mod.ts";
 import { enginePath } from "../puzzle/engine_path.ts";
-import { readJson } from "../puzzle/json_file.ts";
+import { readJson, writeJson } from "../puzzle/json_file.ts";
 import { timeDecoders } from "../puzzle/measure.ts";
 import type { Json } from "../stage.ts";
-import { type PipelineStage, type StageContext, writeJson } from "./context.ts";
+import type { PipelineStage, StageContext } from "./context.ts";
 import { engineFor, problemsOf, rewards, stoppable, unlessStopped } from "./problems.ts";
 
 /** What a model makes of the problems, with thinking and without. */
@@ -44,7 +43,8 @@ export const evaluationStage: PipelineStage = {
 /** The reports of a stage's model, which are kept in case that the run is interrupted later. */
 async function answersOf(context: StageContext, stage: "sft" | "grpo"): Promise<Answers> {
   const path = join(context.folder, `${stage}.json`);
-  if (existsSync(path)) return readJson<Answers>(path)!;
+  const known = readJson<Answers>(path);
+  if (known) return known;
   const { recipe, signal } = context, { problems, ...drawn } = recipe.evaluation;
   const tokenizer = await context.tokenizer();
   using decoder = context.load(stage, { train: false });

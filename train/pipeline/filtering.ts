@@ -7,8 +7,9 @@ import { join } from "node:path";
 import { PromptCoder } from "../eval/mod.ts";
 import { measurePassRates } from "../grpo/pass_rate.ts";
 import { type Rated, withoutEasy } from "../grpo/curriculum.ts";
+import { writeJson } from "../puzzle/json_file.ts";
 import { RewardPool, type RewardRow, verifiedProduct } from "../rewards/mod.ts";
-import { type PipelineStage, type StageContext, writeJson } from "./context.ts";
+import type { PipelineStage, StageContext } from "./context.ts";
 import { engineFor, problemsOf, rewards, stoppable, unlessStopped } from "./problems.ts";
 
 /** What reinforcement learning reads: problems with their pass rates. */

@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { Decoder, openHuggingFace, summarize, writeHuggingFace } from "../../nn/mod.ts";
 import { compareDecoders } from "../compare.ts";
 import { fuseChild } from "../puzzle/fuse_child.ts";
-import { type PipelineStage, writeJson } from "./context.ts";
+import { writeJson } from "../puzzle/json_file.ts";
+import type { PipelineStage } from "./context.ts";
 import { textsOf } from "./texts.ts";
 import { heldOutBatches } from "./training.ts";
 

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   type PipelineRun,
@@ -12,15 +11,16 @@ import {
   readStageReport,
   StageContext,
   type StageReport,
-  writeJson,
   writeStageReport,
 } from "./context.ts";
+import { readJson, writeJson, writeText } from "../puzzle/json_file.ts";
 import { continuationStage } from "./continuing.ts";
 import { distillationStage } from "./distilling.ts";
 import { evaluationStage } from "./evaluation.ts";
 import { filterStage } from "./filtering.ts";
 import { fineTuningStage } from "./fine_tuning.ts";
 import { fusionStage } from "./fusing.ts";
+import { reportPage } from "./page.ts";
 import { pretrainingStage } from "./pretraining.ts";
 import { reinforcementStage } from "./reinforcing.ts";
 import { reportOf } from "./report.ts";
@@ -51,6 +51,8 @@ export interface PipelineProgress extends PipelineView {
 
 /** The file of the whole run's report. */
 export const pipelineReportFile = "report.json";
+/** The same for people. */
+export const pipelinePageFile = "report.html";
 
 /**
  * Runs the stages that are not over yet, and writes the report; returns what the stages said, or null when someone asked to
@@ -72,7 +74,14 @@ export async function runPipeline(
     if (before === null) view.ends(report);
     reports.push(report);
   }
-  writeJson(join(run.folder, pipelineReportFile), reportOf(reports));
+  const figures = reportOf(reports);
+  writeJson(join(run.folder, pipelineReportFile), figures);
+  const folderOf = (stage: string): string => join(run.folder, folders.get(stage)!);
+  const { name } = run.record;
+  writeText(
+    join(run.folder, pipelinePageFile),
+    reportPage({ name, stages: reports, figures, folderOf }),
+  );
   return reports;
 }
 
@@ -83,7 +92,7 @@ function folderName(index: number, name: string): string {
 
 async function runStage(stage: PipelineStage, context: StageContext): Promise<StageReport | null> {
   const spentFile = join(context.folder, "spent.json"), start = performance.now();
-  const spent = existsSync(spentFile) ? Number(JSON.parse(readFileSync(spentFile, "utf8"))) : 0;
+  const spent = readJson<number>(spentFile) ?? 0;
   const outcome = await stage.run(context);
   const seconds = spent + (performance.now() - start) / 1000;
   if (outcome === null) {

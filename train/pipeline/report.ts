@@ -4,10 +4,11 @@
  * @module
  */
 import type { Json } from "../stage.ts";
+import type { ReportFigures } from "./claims.ts";
 import type { StageReport } from "./context.ts";
 
 /** What the whole recipe measured. */
-export function reportOf(stages: readonly StageReport[]): Json {
+export function reportOf(stages: readonly StageReport[]): ReportFigures {
   const metrics = (name: string): StageReport["metrics"] =>
     stages.find((stage) => stage.name === name)?.metrics ?? {};
   const pick = (from: Json | undefined, ...keys: readonly string[]): Record<string, Json> => {
@@ -23,7 +24,7 @@ export function reportOf(stages: readonly StageReport[]): Json {
     "formatOff",
   );
   const sizes = ["parameters", "decodeTokensPerSecond", "kvBytesPerToken"] as const;
-  return {
+  const report = {
     seconds: stages.reduce((sum, { seconds }) => sum + seconds, 0),
     stages: stages.map(({ name, seconds, tokens, metrics }) => ({
       name,
@@ -46,4 +47,5 @@ export function reportOf(stages: readonly StageReport[]): Json {
       ...pick(metrics("grpo"), "rolloutTokensPerSecond"),
     },
   };
+  return report as unknown as ReportFigures;
 }

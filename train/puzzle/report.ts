@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { section, table } from "../html.ts";
 import { architectureSvg } from "./architecture_picture.ts";
 import { quantities } from "./constraints.ts";
 import { escapeXml, plotSvg } from "./plot.ts";
@@ -38,10 +39,6 @@ export function reportHtml(report: PuzzleReport): string {
   return `<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Architecture search</title>` +
     `<meta name="viewport" content="width=device-width"><style>${style}</style></head><body>\n` +
     sections.join("\n") + `\n</body></html>\n`;
-}
-
-function section(title: string, content: string): string {
-  return `<h2>${escapeXml(title)}</h2>\n${content}`;
 }
 
 function summary({ models, constraints, hardware }: PuzzleReport): string {
@@ -194,31 +191,6 @@ function timeTable({ seconds }: PuzzleReport): string {
     ["part", "seconds"],
     Object.entries(seconds).map(([name, value]) => [name, value.toFixed(1)]),
   );
-}
-
-/** How a table is set. */
-interface TableStyle {
-  /** Columns that hold words, which begin at the left; the first by default. */
-  readonly words?: readonly number[];
-  /** The row that stands out. */
-  readonly chosen?: number;
-}
-
-function table(
-  head: readonly string[],
-  rows: readonly (readonly string[])[],
-  { words = [0], chosen }: TableStyle = {},
-): string {
-  const cells = (tag: string, row: readonly string[]): string =>
-    row.map((cell, i) =>
-      `<${tag}${words.includes(i) ? ' class="text"' : ""}>${escapeXml(cell)}</${tag}>`
-    ).join("");
-  const body = rows.map((row, i) =>
-    `<tr${i === chosen ? ' class="chosen"' : ""}>${cells("td", row)}</tr>`
-  );
-  return `<table><thead><tr>${cells("th", head)}</tr></thead><tbody>\n${
-    body.join("\n")
-  }\n</tbody></table>`;
 }
 
 function figure(value: number): string {
