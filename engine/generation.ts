@@ -86,6 +86,10 @@ export class ActiveGeneration implements Generation {
     return this.choices[0].sequence.reused;
   }
 
+  get queueMs(): number {
+    return (this.choices[0].started ?? this.arrived) - this.arrived;
+  }
+
   get completions(): Completion[] {
     return this.choices.map((choice) => choice.completion());
   }

@@ -125,6 +125,8 @@ export interface Generation extends AsyncIterable<GenerationEvent> {
   readonly done: boolean;
   /** Prompt tokens that did not need to be computed. */
   readonly reusedTokens: number;
+  /** How long it waited before it was first worked on, in milliseconds; 0 while it waits. */
+  readonly queueMs: number;
   /** The choices as they are now. */
   readonly completions: Completion[];
   /** Waits until all choices ended. */

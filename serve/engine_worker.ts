@@ -8,10 +8,15 @@
  */
 /// <reference lib="deno.worker" />
 import { receiveMessageOnPort } from "node:worker_threads";
-import { Engine, type Generation, type GenerationEvent, kvBytesPerToken } from "../engine/mod.ts";
+import {
+  Engine,
+  type FinishEvent,
+  type Generation,
+  kvBytesPerToken,
+  type TokenEvent,
+} from "../engine/mod.ts";
 import { Decoder } from "../nn/mod.ts";
 import { device } from "../tensor/mod.ts";
-import type { AnswerToken } from "./answer.ts";
 import type {
   EngineDescription,
   EngineEnd,
@@ -23,14 +28,22 @@ import type {
   EngineTokens,
 } from "./protocol.ts";
 
+/** A request that the engine works on. */
+interface Entry {
+  readonly id: number;
+  readonly generation: Generation;
+  readonly addedMs: number;
+  begun: boolean;
+}
+
 /** An engine, and who asked for what. */
 class EngineThread implements Disposable {
   readonly description: EngineDescription;
   readonly #decoder: Decoder;
   readonly #engine: Engine;
   readonly #source: EngineSource;
-  readonly #requests = new Map<number, Generation>();
-  readonly #ids = new Map<Generation, number>();
+  readonly #byId = new Map<number, Entry>();
+  readonly #byGeneration = new Map<Generation, Entry>();
 
   constructor(source: EngineSource) {
     this.#source = source;
@@ -71,8 +84,9 @@ class EngineThread implements Disposable {
         topLogProbs: request.logprobs ?? 0,
         vocabularySize: Math.min(this.#source.vocabularySize, this.description.vocab),
       });
-      this.#requests.set(id, generation);
-      this.#ids.set(generation, id);
+      const entry = { id, generation, addedMs: performance.now(), begun: false };
+      this.#byId.set(id, entry);
+      this.#byGeneration.set(generation, entry);
       return null;
     } catch (error) {
       return { kind: "end", id, reason: "abort", stop: null, failure: (error as Error).message };
@@ -80,48 +94,36 @@ class EngineThread implements Disposable {
   }
 
   cancel(id: number): void {
-    const generation = this.#requests.get(id);
-    if (generation === undefined) return;
-    this.#engine.cancel(generation);
-    this.#forget(id, generation);
+    const entry = this.#byId.get(id);
+    if (entry === undefined) return;
+    this.#engine.cancel(entry.generation);
+    this.#forget(entry);
   }
 
   /** One step of the engine, and what came of it. */
   step(): (EngineTokens | EngineEnd)[] {
     return this.#engine.step().flatMap(({ request, event }) => {
-      const id = this.#ids.get(request);
-      return id === undefined ? [] : [this.#report(id, request, event)];
+      const entry = this.#byGeneration.get(request);
+      if (entry === undefined) return [];
+      return [event.kind === "token" ? tokenOf(entry, event) : this.#endOf(entry, event)];
     });
   }
 
-  #report(id: number, request: Generation, event: GenerationEvent): EngineTokens | EngineEnd {
-    if (event.kind === "finish") {
-      this.#forget(id, request);
-      const { reason, stopId = null, error } = event;
-      const failed = reason === "error";
-      return {
-        kind: "end",
-        id,
-        reason: failed ? "abort" : reason,
-        stop: stopId,
-        failure: failed ? error?.message ?? "The engine failed." : null,
-      };
-    }
-    const token: AnswerToken = {
-      id: event.id,
-      logprob: event.logProb,
-      top: event.top.map(({ id, logProb }) => [id, logProb]),
+  #endOf(entry: Entry, { reason, stopId, error }: FinishEvent): EngineEnd {
+    this.#forget(entry);
+    const failed = reason === "error";
+    return {
+      kind: "end",
+      id: entry.id,
+      reason: failed ? "abort" : reason,
+      stop: stopId ?? null,
+      failure: failed ? error?.message ?? "The engine failed." : null,
     };
-    const [choice] = request.choices, atMs = performance.now() - request.arrived;
-    const tokens = { kind: "tokens", id, tokens: [token], atMs } as const;
-    if (choice.logProbs.length > 1) return tokens;
-    const queueMs = (choice.started ?? request.arrived) - request.arrived;
-    return { ...tokens, start: { queueMs, cachedTokens: request.reusedTokens } };
   }
 
-  #forget(id: number, generation: Generation): void {
-    this.#requests.delete(id);
-    this.#ids.delete(generation);
+  #forget({ id, generation }: Entry): void {
+    this.#byId.delete(id);
+    this.#byGeneration.delete(generation);
   }
 
   get figures(): EngineFigures {
@@ -140,6 +142,16 @@ class EngineThread implements Disposable {
     this.#engine[Symbol.dispose]();
     this.#decoder[Symbol.dispose]();
   }
+}
+
+function tokenOf(entry: Entry, event: TokenEvent): EngineTokens {
+  const { id, generation: { queueMs, reusedTokens }, addedMs } = entry;
+  const top = event.top.map(({ id, logProb }) => [id, logProb] as const);
+  const tokens = [{ id: event.id, logprob: event.logProb, top }];
+  const report = { kind: "tokens", id, tokens, atMs: performance.now() - addedMs } as const;
+  if (entry.begun) return report;
+  entry.begun = true;
+  return { ...report, start: { queueMs, cachedTokens: reusedTokens } };
 }
 
 let port: MessagePort | null = null;

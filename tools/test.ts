@@ -15,6 +15,8 @@ import { countTests, type TestCounts } from "./junit.ts";
 const root = fileURLToPath(new URL("..", import.meta.url));
 // Here and not in deno.json, because examples in documentation load the kernels on first use, which would count as a leak.
 const sanitizers = ["--sanitize-ops", "--sanitize-resources"];
+// Kernels are loaded before the first test of each file, for the same reason.
+const preload = `--preload=${join(root, "tests/preload.ts")}`;
 const NOTHING: TestCounts = { passed: 0, failed: 0, skipped: [] };
 
 /** Compiles the kernels before the workers start, which would otherwise all do it at once. */
@@ -32,7 +34,7 @@ async function runTests(args: readonly string[]): Promise<{ ok: boolean; counts:
   try {
     const report = join(directory, "report.xml");
     const child = new Deno.Command(Deno.execPath(), {
-      args: ["test", "-A", "--parallel", ...sanitizers, `--junit-path=${report}`, ...args],
+      args: ["test", "-A", "--parallel", ...sanitizers, preload, `--junit-path=${report}`, ...args],
       cwd: root,
       // Files run side by side, on a thread each; tests about threads choose their own number.
       env: { DENOTRON_THREADS: Deno.env.get("DENOTRON_THREADS") ?? "1" },
