@@ -22,7 +22,8 @@ KERNEL(adamw) {
       const float scaled = g[k] * scale;
       mean[k] += one_minus_beta1 * (scaled - mean[k]);
       square[k] = beta2 * square[k] + one_minus_beta2 * (scaled * scaled);
-      w[k] = w[k] * (i + k < decay_count ? decay : 1.0f) - step_size * (mean[k] / (sqrtf(square[k]) / correction + eps));
+      const float kept = w[k] * (i + k < decay_count ? decay : 1.0f);
+      w[k] = kept - step_size * (mean[k] / (sqrtf(square[k]) / correction + eps));
     }
     store_vector(new_m, i, n, wide, mean);
     store_vector(new_v, i, n, wide, square);

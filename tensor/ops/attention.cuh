@@ -99,7 +99,9 @@ __device__ inline Range visible_keys(const Attention &a, const Stretch &s, int64
 
 // Blocks of `size` rows are numbered so that sequence s begins at ⌊rows before it / size⌋ + s: room enough for all its
 // blocks, without a table; a number at the end of a sequence may be left empty. The same for blocks of keys.
-__device__ inline int64_t first_block(int64_t before, int64_t size, int64_t sequence) { return before / size + sequence; }
+__device__ inline int64_t first_block(int64_t before, int64_t size, int64_t sequence) {
+  return before / size + sequence;
+}
 
 // The sequence of a block, for what lies before sequence s being starts[s]·each.
 __device__ inline int64_t sequence_of_block(const int32_t *starts, int64_t each, int64_t size, int64_t sequences,

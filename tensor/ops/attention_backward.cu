@@ -1,5 +1,5 @@
-// Scaled dot-product attention, backward: the scores are computed again from q, k and the saved log-sum-exp (Dao et al.,
-// FlashAttention, 2022, appendix B). With P the weights and D_i = Σ_d dO_id·O_id,
+// Scaled dot-product attention, backward: the scores are computed again from q, k and the saved log-sum-exp (Dao et
+// al., FlashAttention, 2022, appendix B). With P the weights and D_i = Σ_d dO_id·O_id,
 //
 //   P  = 2^(scale·log2 e·Q Kᵀ - lse·log2 e)      dV = Pᵀ dO      dP = dO Vᵀ      dS = P∘(dP - D)
 //   dQ = scale·dS K                              dK = scale·dSᵀ Q
@@ -171,7 +171,8 @@ template <int WIDTH> __device__ inline void differentiate_queries(const Slots &a
     keys[half] = {0, 0}, lse[half] = INFINITY, delta[half] = 0;
     if (row >= block.rows) continue;
     const int64_t index = query_index(a, s, block.start + row);
-    keys[half] = visible_keys(a, s, block.start + row), lse[half] = row_log2_sum(args, index), delta[half] = DELTA[index];
+    keys[half] = visible_keys(a, s, block.start + row);
+    lse[half] = row_log2_sum(args, index), delta[half] = DELTA[index];
   }
   float dq[WIDTH / 8][4];
   clear(dq);

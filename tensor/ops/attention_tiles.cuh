@@ -1,6 +1,8 @@
 // Tiles of bf16 in shared memory for the tensor cores: ROWS x WIDTH elements, whose rows are 16 bytes longer than they
 // need be, so that eight of them lie in different banks.
 
+#include "tensor_cores.cuh"
+
 #if defined(REAL_BF16)
 
 enum { TILE = 64 };
@@ -12,8 +14,8 @@ template <int WIDTH> struct Tile {
   __device__ bf16 *row(int i) const { return data + i * stride; }
 };
 
-// Rows of headDim elements become rows of the tile, the rest zeros. `source(i)` is row i, or null for none. The copies go
-// on by themselves where rows are aligned; commit_copies() closes the group.
+// Rows of headDim elements become rows of the tile, the rest zeros. `source(i)` is row i, or null for none. The copies
+// go on by themselves where rows are aligned; commit_copies() closes the group.
 template <int WIDTH, class Source>
 __device__ inline void load_tile(Tile<WIDTH> tile, int64_t headDim, bool wide, const bf16 *anywhere, Source source) {
   for (int i = threadIdx.x; i < TILE * (WIDTH / 8); i += blockDim.x) {
@@ -89,8 +91,8 @@ template <int N> __device__ inline void clear(float (&sums)[N][4]) {
   for (int i = 0; i < N; i++) sums[i][0] = sums[i][1] = sums[i][2] = sums[i][3] = 0;
 }
 
-// Stores a 16 x WIDTH result times a factor for each of its two rows of a lane; `to(half)` is where row 8·half + lane / 4
-// goes, or null.
+// Stores a 16 x WIDTH result times a factor for each of its two rows of a lane; `to(half)` is where row 8·half + lane /
+// 4 goes, or null.
 template <int WIDTH, class To>
 __device__ inline void store_result(const float (&sums)[WIDTH / 8][4], const float factor[2], int64_t headDim, To to) {
 #pragma unroll

@@ -1,8 +1,8 @@
-// Which entries name each of `size` rows, in order: entries of an i32 list, sorted by what they name, equal ones by their
-// place. Adding up each row's entries in that order gives the same bits every time.
+// Which entries name each of `size` rows, in order: entries of an i32 list, sorted by what they name, equal ones by
+// their place. Adding up each row's entries in that order gives the same bits every time.
 //
-// Scratch: u32 [size + 1] where each bucket begins, u32 [size] a cursor, u32 [count] entries as they came, u32 [count] in
-// order.
+// Scratch: u32 [size + 1] where each bucket begins, u32 [size] a cursor, u32 [count] entries as they came, u32 [count]
+// in order.
 
 struct Buckets {
   uint32_t *starts, *cursors, *found, *ordered;

@@ -52,7 +52,8 @@ KERNEL(gather_dot_order) { bucket_order(BUCKETS); }
 // One block for each row of the weight and each stripe of columns.
 KERNEL(gather_dot_weight) {
   const Buckets b = BUCKETS;
-  const int64_t row = blockIdx.x, choices = INTEGER(5), dim = INTEGER(6), first = b.starts[row], last = b.starts[row + 1];
+  const int64_t row = blockIdx.x, choices = INTEGER(5), dim = INTEGER(6);
+  const int64_t first = b.starts[row], last = b.starts[row + 1];
   if (first == last && INTEGER(8)) return;
   const int64_t column = (int64_t)blockIdx.y * THREADS + threadIdx.x;
   if (column >= dim) return;

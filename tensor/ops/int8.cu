@@ -1,5 +1,5 @@
-// Products with weights of 8 bits: rows of x are quantised too, so that sums of products are sums of whole numbers, which
-// are exact in any order; as int8.c. Weights lie as [blocks, groups, OUTPUTS, GROUP].
+// Products with weights of 8 bits: rows of x are quantised too, so that sums of products are sums of whole numbers,
+// which are exact in any order; as int8.c. Weights lie as [blocks, groups, OUTPUTS, GROUP].
 
 enum { OUTPUTS = 16, GROUP = 4, ROW_TILE = 8 };
 
@@ -39,7 +39,8 @@ KERNEL(quantize_rows) {
   if (threadIdx.x == 0 && there) POINTER(float, 1)[out] = top / 127.0f, POINTER(int32_t, 2)[out] = sum;
 }
 
-// Slots: 0 y, 1 x, 2 packed, 3 scales, 4 sums, 5 rows, 6 out, 7 in. Scratch: f32 [rows] scales, i8 [rows, groups, GROUP].
+// Slots: 0 y, 1 x, 2 packed, 3 scales, 4 sums, 5 rows, 6 out, 7 in. Scratch: f32 [rows] scales, i8 [rows, groups,
+// GROUP].
 KERNEL(linear_int8_rows) {
   const OneBlock team;
   const int64_t row = blockIdx.x, width = INTEGER(7), bytes = groups_of(width) * GROUP;

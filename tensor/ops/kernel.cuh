@@ -1,10 +1,10 @@
 // The prelude of every CUDA kernel. It stands in front of each source, which is compiled once per element type with
 // -DREAL_F32 or -DREAL_BF16 (and with -DREAL_I32 those that mention it). Nothing is included: NVRTC needs no headers.
 //
-// A kernel takes the block of 8-byte slots that the C kernel of its op takes, and a context. KERNEL(sum) defines sum_f32,
-// sum_bf16 and so on, for blocks of THREADS threads. `real` is the element type in memory, `arith` the one to compute
-// with. Results depend on a row's own numbers alone: how a row is cut and in which order the parts are added is fixed by
-// its length.
+// A kernel takes the block of 8-byte slots that the C kernel of its op takes, and a context. KERNEL(sum) defines
+// sum_f32, sum_bf16 and so on, for blocks of THREADS threads. `real` is the element type in memory, `arith` the one to
+// compute with. Results depend on a row's own numbers alone: how a row is cut and in which order the parts are added is
+// fixed by its length.
 
 #if !defined(CUDASIM)
 typedef signed char int8_t;
@@ -128,7 +128,8 @@ enum { VECTOR = 16 / sizeof(real) };
 __device__ inline bool is_aligned(const void *p) { return (uint64_t)p % 16 == 0; }
 
 // Whether rows of n elements at these places can be read 16 bytes at a time.
-__device__ inline bool rows_are_wide(int64_t n, const void *a, const void *b = 0, const void *c = 0, const void *d = 0) {
+__device__ inline bool rows_are_wide(int64_t n, const void *a, const void *b = 0, const void *c = 0,
+                                     const void *d = 0) {
   return n % VECTOR == 0 && is_aligned(a) && is_aligned(b) && is_aligned(c) && is_aligned(d);
 }
 
@@ -258,8 +259,8 @@ template <class Work> __device__ inline void for_each_row(int64_t rows, int64_t 
   }
 }
 
-// Calls work(team, first, step, result) for each line of n numbers along the middle axis of [outer, n, inner]: the place
-// of its first number, the distance to the next, and its place where the axis is dropped.
+// Calls work(team, first, step, result) for each line of n numbers along the middle axis of [outer, n, inner]: the
+// place of its first number, the distance to the next, and its place where the axis is dropped.
 template <class Work>
 __device__ inline void along_axis(int64_t outer, int64_t n, int64_t inner, Work work) {
   if (inner == 1) {
@@ -283,42 +284,8 @@ __device__ inline float gelu_backward_f32(float x, float g) {
   return g * 0.5f * (1.0f + t + x * (1.0f - t * t) * 0.7978845608f * (1.0f + 0.134145f * x * x));
 }
 
-// --- Tensor cores, and copies to shared memory that go on by themselves ---
+// --- Shared memory whose size the launch decides ---
 
 #if !defined(CUDASIM)
 extern __shared__ __align__(128) char dynamic_shared[];
-
-// D += A·B for A [16, 16], B [16, 8] of bf16 and D [16, 8] of f32, spread over the lanes of a warp.
-__device__ inline void mma_bf16(float d[4], const uint32_t a[4], const uint32_t b[2]) {
-  asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
-
-// Four 8 x 8 matrices of 16-bit elements from shared memory; lane i points at row i % 8 of matrix i / 8.
-__device__ inline void load_matrices(uint32_t out[4], const void *row, bool transposed) {
-  const uint32_t at = (uint32_t)__cvta_generic_to_shared(row);
-  if (transposed)
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
-                 : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
-                 : "r"(at)
-                 : "memory");
-  else
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
-                 : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
-                 : "r"(at)
-                 : "memory");
-}
-
-// 16 bytes from global to shared memory; only the first `valid` are read, the rest become zeros.
-__device__ inline void copy_async_16(void *shared, const void *global, int valid) {
-  const uint32_t at = (uint32_t)__cvta_generic_to_shared(shared);
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(at), "l"(global), "r"(valid) : "memory");
-}
-__device__ inline void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
-// Waits until at most `pending` groups of copies are under way.
-template <int pending> __device__ inline void wait_copies() {
-  asm volatile("cp.async.wait_group %0;" ::"n"(pending) : "memory");
-}
 #endif

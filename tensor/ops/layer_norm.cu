@@ -34,8 +34,8 @@ KERNEL(layer_norm) {
   });
 }
 
-// With n = (x - mean)·r and h = g·(shift + weight): dx = r·(h - mean(h) - n·mean(h·n)). A block takes a block of rows, as
-// in rms_norm.cu.
+// With n = (x - mean)·r and h = g·(shift + weight): dx = r·(h - mean(h) - n·mean(h·n)). A block takes a block of rows,
+// as in rms_norm.cu.
 // Slots: 0 dx, 1 and 2 partials of weight and bias or null: f32 [blocks, dim], 3 g, 4 x, 5 weight, 6 mean, 7 rstd,
 // 8 rows, 9 dim, 10 rows per block, which are at most 64, 11 shift.
 KERNEL(layer_norm_backward) {
@@ -85,7 +85,8 @@ KERNEL(layer_norm_backward) {
       store_vector(POINTER(real, 0) + (start + row) * dim, i, dim, wide, gs);
     }
     if (!args.slot[1]) continue;
-    float *weight_partials = POINTER(float, 1) + blockIdx.x * dim, *bias_partials = POINTER(float, 2) + blockIdx.x * dim;
+    float *weight_partials = POINTER(float, 1) + blockIdx.x * dim;
+    float *bias_partials = POINTER(float, 2) + blockIdx.x * dim;
     for (int k = 0; k < VECTOR; k++)
       if (i + k < dim) weight_partials[i + k] = dw[k], bias_partials[i + k] = db[k];
   }

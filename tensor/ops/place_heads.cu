@@ -12,7 +12,8 @@ KERNEL(place_heads_copy) {
 
 // A block for each token.
 KERNEL(place_heads) {
-  const int64_t token = blockIdx.x, heads = INTEGER(10), kvHeads = INTEGER(11), headDim = INTEGER(12), pairs = INTEGER(14);
+  const int64_t token = blockIdx.x, heads = INTEGER(10), kvHeads = INTEGER(11), headDim = INTEGER(12);
+  const int64_t pairs = INTEGER(14);
   const int64_t position = POINTER(const int32_t, 5)[token], place = POINTER(const int32_t, 6)[token];
   if (!index_fits(context, position, token, INTEGER(13)) || !index_fits(context, place, token, INTEGER(15))) return;
   const int64_t turned = (heads + kvHeads) * headDim, all = turned + kvHeads * headDim;
@@ -27,9 +28,10 @@ KERNEL(place_heads) {
       continue;
     }
     const int64_t at = i % headDim;
+    const int64_t pair = at < pairs ? at : at - pairs; // its elements are `pairs` apart
     float value = load(row + i);
-    if (at < pairs) value = value * turns[2 * at] - load(row + i + pairs) * turns[2 * at + 1];
-    else if (at < 2 * pairs) value = value * turns[2 * (at - pairs)] + load(row + i - pairs) * turns[2 * (at - pairs) + 1];
+    if (at < pairs) value = value * turns[2 * pair] - load(row + i + pairs) * turns[2 * pair + 1];
+    else if (pair < pairs) value = value * turns[2 * pair] + load(row + i - pairs) * turns[2 * pair + 1];
     store(i < heads * headDim ? q + i : keys + i - heads * headDim, value);
   }
 }

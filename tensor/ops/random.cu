@@ -1,7 +1,7 @@
 // Tensors of random numbers, and dropout. Element i is a function of the key and of offset + i alone; as random.c.
 
-// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011): block `counter` of a key, which is
-// its words 4·counter to 4·counter + 3.
+// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011): block `counter` of a key, which
+// is its words 4·counter to 4·counter + 3.
 __device__ inline void random_words(uint32_t key0, uint32_t key1, uint64_t counter, uint32_t words[4]) {
   uint32_t a = (uint32_t)counter, b = (uint32_t)(counter >> 32), c = 0, d = 0;
   for (int round = 0; round < 10; round++) {
@@ -13,9 +13,10 @@ __device__ inline void random_words(uint32_t key0, uint32_t key1, uint64_t count
   words[0] = a, words[1] = b, words[2] = c, words[3] = d;
 }
 
-// Calls use(words, at) for each block of four that holds words [offset, offset + n); `at` is the place of word 0 counted
-// from the offset, and may lie outside.
-template <class Use> __device__ inline void for_each_words(uint32_t key0, uint32_t key1, int64_t offset, int64_t n, Use use) {
+// Calls use(words, at) for each block of four that holds words [offset, offset + n); `at` is the place of word 0
+// counted from the offset, and may lie outside.
+template <class Use>
+__device__ inline void for_each_words(uint32_t key0, uint32_t key1, int64_t offset, int64_t n, Use use) {
   const int64_t first = offset / 4, count = (offset + n + 3) / 4 - first;
   FOR_GRID(i, count) {
     uint32_t words[4];

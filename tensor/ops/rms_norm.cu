@@ -40,9 +40,9 @@ KERNEL(rms_norm) {
 }
 
 // dx = r·(g·w - x·r²·mean(g·w·x)) + direct. A block takes a block of rows: first each warp finds the means of some of
-// them, then each thread goes down its columns, which sums the gradient of the weight, Σ over rows of g·x·r, on the way.
-// Slots: 0 dx, 1 partials or null: f32 [blocks, dim], 2 g, 3 x, 4 weight, 5 rstd, 6 direct or null, 7 rows, 8 dim, 9 rows
-// per block, which are at most 64.
+// them, then each thread goes down its columns, which sums the gradient of the weight, Σ over rows of g·x·r, on the
+// way. Slots: 0 dx, 1 partials or null: f32 [blocks, dim], 2 g, 3 x, 4 weight, 5 rstd, 6 direct or null, 7 rows, 8 dim,
+// 9 rows per block, which are at most 64.
 KERNEL(rms_norm_backward) {
   __shared__ float along[64];
   const int64_t rows = INTEGER(7), dim = INTEGER(8), block = INTEGER(9);

@@ -103,7 +103,8 @@ __device__ inline void keep_likeliest(const float *scores, float *weights, int64
 __device__ inline int64_t draw(const float *weights, int64_t n, double share) {
   __shared__ unsigned long long sums[THREADS];
   __shared__ long long chosen;
-  const int64_t each = (n + THREADS - 1) / THREADS, first = at_most(n, threadIdx.x * each), end = at_most(n, first + each);
+  const int64_t each = (n + THREADS - 1) / THREADS;
+  const int64_t first = at_most(n, threadIdx.x * each), end = at_most(n, first + each);
   unsigned long long mine = 0;
   for (int64_t i = first; i < end; i++) mine += units(weights[i]);
   sums[threadIdx.x] = mine;
@@ -152,10 +153,10 @@ __device__ inline int64_t choose(float *scores, float *weights, int64_t n, const
   return draw(weights, n, controls[UNIFORM]);
 }
 
-// Adds the edits of a row: positive scores are divided by a factor and negative ones multiplied, then a number is added.
-// One thread does all, because an id may be there twice.
-__device__ inline void edit(const Context &context, float *scores, const int32_t *ids, const float *edits, int64_t first,
-                            int64_t end, int64_t vocab) {
+// Adds the edits of a row: positive scores are divided by a factor and negative ones multiplied, then a number is
+// added. One thread does all, because an id may be there twice.
+__device__ inline void edit(const Context &context, float *scores, const int32_t *ids, const float *edits,
+                            int64_t first, int64_t end, int64_t vocab) {
   if (threadIdx.x != 0) return;
   for (int64_t i = first; i < end; i++) {
     if (!index_fits(context, ids[i], i, vocab)) continue;

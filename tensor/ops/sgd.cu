@@ -1,6 +1,6 @@
 // One step of gradient descent over a flat arena; as sgd.c.
-// Slots: 0 new master, 1 new velocity or null, 2 bf16 copy of the new master or null, 3 master, 4 gradient, 5 velocity or
-// null, 6 n, 7 decay_count, 8 weight decay, 9 gradient scale, 10 momentum, 11 nesterov, 12 learning rate.
+// Slots: 0 new master, 1 new velocity or null, 2 bf16 copy of the new master or null, 3 master, 4 gradient, 5 velocity
+// or null, 6 n, 7 decay_count, 8 weight decay, 9 gradient scale, 10 momentum, 11 nesterov, 12 learning rate.
 KERNEL(sgd) {
   real *new_master = POINTER(real, 0), *new_velocity = POINTER(real, 1);
   bf16 *copy = POINTER(bf16, 2);

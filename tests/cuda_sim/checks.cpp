@@ -1,8 +1,8 @@
 // Looks at every access that a kernel compiled with -fsanitize=thread makes; g++ calls the functions below for each.
 //
-// An access to the device's memory must lie within one allocation. Two accesses to the same byte by different threads, one
-// of them a write and not both atomic, must have a barrier between them: of the block, or of the warp for threads of one
-// warp. Between blocks of one launch there is none.
+// An access to the device's memory must lie within one allocation. Two accesses to the same byte by different threads,
+// one of them a write and not both atomic, must have a barrier between them: of the block, or of the warp for threads
+// of one warp. Between blocks of one launch there is none.
 #include "runtime.h"
 #include <unordered_map>
 
@@ -37,13 +37,14 @@ bool concurrent(const Access &before, const Access &now, bool shared) {
   return before.thread / 32 != now.thread / 32 || before.warps == now.warps;
 }
 
-[[noreturn]] void report_race(uintptr_t address, bool shared, const Access &before, const char *kinds) {
+[[noreturn]] void report_race(bool shared, const Access &before, const char *kinds) {
   const std::string where = shared ? "shared memory" : "device memory";
   const std::string other = before.block == sim_thread->block->number
                                 ? "thread " + std::to_string(before.thread)
-                                : "thread " + std::to_string(before.thread) + " of block " + std::to_string(before.block);
-  (void)address;
-  sim_fail(LAUNCH_FAILED, ("race in " + where + " with " + other + " (" + kinds + " without a barrier between)").c_str());
+                                : "thread " + std::to_string(before.thread) + " of block " +
+                                      std::to_string(before.block);
+  const std::string what = "race in " + where + " with " + other + " (" + kinds + " without a barrier between)";
+  sim_fail(LAUNCH_FAILED, what.c_str());
 }
 
 void look_at(uintptr_t address, unsigned bytes, bool write, bool atomic) {
@@ -58,10 +59,11 @@ void look_at(uintptr_t address, unsigned bytes, bool write, bool atomic) {
                       sim_thread->number, atomic};
   for (uintptr_t at = address; at < address + bytes; at++) {
     Byte &byte = lines[at / 64].bytes[at % 64];
-    if (concurrent(byte.write, now, !device)) report_race(at, !device, byte.write, write ? "two writes" : "a write and a read");
+    if (concurrent(byte.write, now, !device))
+      report_race(!device, byte.write, write ? "two writes" : "a write and a read");
     if (write) {
       for (const Access &read : byte.reads)
-        if (concurrent(read, now, !device)) report_race(at, !device, read, "a read and a write");
+        if (concurrent(read, now, !device)) report_race(!device, read, "a read and a write");
       byte.write = now;
     } else {
       if (!same_thread(byte.reads[0], now)) byte.reads[1] = byte.reads[0];

@@ -35,7 +35,8 @@ struct Matrix {
   int64_t leading, stride;
   bool fits(int64_t rows, int64_t columns, int64_t batch) const {
     const int64_t elements = (batch - 1) * stride + (columns - 1) * leading + rows;
-    return leading >= rows && (type == F32 || type == BF16) && is_allocated((uintptr_t)data, (size_t)(elements * bytes_of(type)));
+    const size_t bytes = (size_t)(elements * bytes_of(type));
+    return leading >= rows && (type == F32 || type == BF16) && is_allocated((uintptr_t)data, bytes);
   }
 };
 

@@ -196,7 +196,8 @@ static inline void load_matrices(unsigned out[4], const void *row, bool transpos
 // 16 bytes from global to shared memory; only the first `valid` are read, the rest become zeros.
 static inline void copy_async_16(void *shared, const void *global, int valid) {
   Thread &t = *sim_thread;
-  if ((uintptr_t)shared % 16 || (uintptr_t)global % 16) sim_fail(716, "cp.async copies what is not aligned to 16 bytes");
+  const bool aligned = (uintptr_t)shared % 16 == 0 && (uintptr_t)global % 16 == 0;
+  if (!aligned) sim_fail(716, "cp.async copies what is not aligned to 16 bytes");
   if (t.copy_count == 64) sim_fail(719, "the simulator holds 64 copies of a thread that are under way");
   t.copies[t.copy_count++] = {(char *)shared, (const char *)global, 16, valid};
 }

@@ -1,5 +1,6 @@
-// Memory of the device. Every allocation ends at a page that nobody may touch, begins after one, and is filled with ones,
-// which are NaN in all floating types. All of it lies in one reserved range, so that a stray address is recognised.
+// Memory of the device. Every allocation ends at a page that nobody may touch, begins after one, and is filled with
+// ones, which are NaN in all floating types. All of it lies in one reserved range, so that a stray address is
+// recognised.
 #include "runtime.h"
 #include <map>
 #include <sys/mman.h>
