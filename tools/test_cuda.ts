@@ -33,6 +33,11 @@ const runs: readonly Run[] = [
     ],
     env: onDevice,
   },
+  {
+    name: "engine",
+    args: ["tests/engine/greedy_test.ts", "--filter=/greedy tokens of a (llama|nemotron) in f32/"],
+    env: onDevice,
+  },
   { name: "devices", args: ["tests/cuda/"] },
 ];
 const simulated: readonly Run[] = ["reverse", "shuffled"].map((order) => ({
