@@ -29,6 +29,8 @@ export interface RequestState {
   readonly id: string;
   /** Tells keys apart; null without one. */
   readonly key: string | null;
+  /** Settles when the response was sent, or cannot be sent any more. */
+  readonly completed: Promise<void>;
   /** Writes the line about the request, once it is over. */
   readonly finish: (fields: LogFields) => void;
 }
@@ -163,11 +165,14 @@ async function send(
   const { signal } = context.req.raw;
   signal.addEventListener("abort", lost, { once: true });
   if (signal.aborted) lost();
+  // The signal misses some clients that leave in the middle of a stream.
+  state.completed.then(lost, lost);
   if (request.stream) {
     const includeUsage = request.stream_options?.include_usage === true;
     return streamAnswers(generation, tools, {
       ...limits,
       includeUsage,
+      left: left.signal,
       onLost: lost,
       onEnd: (error) => finish(200, error),
     });

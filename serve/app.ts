@@ -16,7 +16,13 @@ import { checkRequest, detokenizeRequest, tokenizeRequest } from "./schema.ts";
 import type { Server } from "./server.ts";
 import { encodePrompt } from "../text/mod.ts";
 
-type Variables = { Variables: { state: RequestState } };
+type Variables = { Bindings: Partial<Delivery>; Variables: { state: RequestState } };
+
+/** What the HTTP server tells of a response. */
+export interface Delivery {
+  /** Settles when the response was sent, or cannot be sent any more. */
+  readonly completed: Promise<void>;
+}
 
 /** Open to everyone: what probes and browsers need before they have a key. */
 const publicPaths: ReadonlySet<string> = new Set([...pagePaths, "/health", "/ready"]);
@@ -28,7 +34,7 @@ const requestName = /^[\w.:-]{1,128}$/;
 export function createApp(
   server: Server,
   page: (path: string) => Response,
-): { fetch(request: Request): Response | Promise<Response> } {
+): { fetch(request: Request, delivery?: Delivery): Response | Promise<Response> } {
   const app = new Hono<Variables>();
   const { origins } = server.options;
   if (origins.length > 0) app.use(cors({ origin: [...origins] }));
@@ -82,7 +88,8 @@ async function watch(
     server.options.log("info", "request", { id, method, path, ms, ...fields });
   };
   const key = server.keys.name(raw.headers);
-  context.set("state", { id, key, finish });
+  const { completed = new Promise<void>(() => {}) } = context.env ?? {};
+  context.set("state", { id, key, finish, completed });
   await next();
   context.header("x-request-id", id);
   const { status, headers } = context.res;

@@ -84,6 +84,13 @@ export class EventStream {
     if (!this.#open) throw new ClientLostError("The client has left.");
   }
 
+  /** The client is known to have left, before the stream itself has noticed. */
+  abandon(): void {
+    if (!this.#open) return;
+    this.#controller.close();
+    this.#lose();
+  }
+
   #makeRoom(): void {
     this.#room?.resolve();
     this.#room = null;

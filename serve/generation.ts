@@ -148,6 +148,8 @@ export async function completeWhole(
 export interface StreamOptions extends Omit<EventStreamOptions, "onLost"> {
   /** Whether a last chunk counts the tokens. */
   readonly includeUsage: boolean;
+  /** Aborts when the client is known to have left. */
+  readonly left: AbortSignal;
   /** The client has left, or takes nothing. */
   readonly onLost: () => void;
   /** All is over; with the error that ended it, if one did. */
@@ -161,6 +163,7 @@ export function streamAnswers(
   options: StreamOptions,
 ): Response {
   const stream = new EventStream(options);
+  options.left.addEventListener("abort", () => stream.abandon(), { once: true });
   sendAnswers(generation, tools, options, stream)
     .then(() => null, async (error) => {
       const known = toApiError(error);

@@ -44,7 +44,7 @@ export async function listen(
   const closing = new AbortController();
   const http = Deno.serve(
     { hostname, port, signal: closing.signal, onListen: () => {} },
-    (request) => app.fetch(request),
+    (request, { completed }) => app.fetch(request, { completed }),
   );
   const { addr } = http;
   const shown = addr.hostname.includes(":") ? `[${addr.hostname}]` : addr.hostname;

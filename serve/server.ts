@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { setTimeout as delay } from "node:timers/promises";
 import type { Tokenizer } from "../text/mod.ts";
 import type { EngineHost } from "./engine_host.ts";
 import { ApiError } from "./errors.ts";
@@ -186,14 +185,20 @@ export class Server {
    */
   async drain(timeoutMs: number): Promise<boolean> {
     this.#draining = true;
-    const cut = Promise.withResolvers<boolean>();
-    const timer = setTimeout(() => cut.resolve(false), timeoutMs);
-    const finished = await Promise.race([this.#idle.promise.then(() => true), cut.promise]);
-    clearTimeout(timer);
+    const finished = await within(timeoutMs, this.#idle.promise);
     this.options.host.abortAll();
-    if (!finished) await Promise.race([this.#idle.promise, delay(farewellMs)]);
+    if (!finished) await within(farewellMs, this.#idle.promise);
     return finished;
   }
+}
+
+/** Whether something happens in time. */
+async function within(ms: number, event: Promise<void>): Promise<boolean> {
+  const late = Promise.withResolvers<boolean>();
+  const timer = setTimeout(() => late.resolve(false), ms);
+  const happened = await Promise.race([event.then(() => true), late.promise]);
+  clearTimeout(timer);
+  return happened;
 }
 
 function tooLate(what: string, ms: number): ApiError {
