@@ -8,8 +8,10 @@ import { formatShape, type Shape, sizeOf } from "../layout.ts";
 import type { Op, Unary, View } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
 import { addressOf } from "./address.ts";
+import { blockThreads, overElements } from "./launch.ts";
 
 const source = new URL("./packed.c", import.meta.url);
+const cudaSource = new URL("./packed.cu", import.meta.url);
 /** Outputs of a panel. */
 const panel = 32;
 
@@ -46,6 +48,10 @@ export const packRows: Unary<void> = {
   kernel: {
     source,
     entry: "pack_rows",
+    cuda: {
+      source: cudaSource,
+      launches: (_, [packed]) => [overElements(sizeOf(packed.shape), 1)],
+    },
     arguments: (to, [weight], [packed]) => {
       to.address(addressOf(packed)).address(addressOf(weight));
       to.integer(weight.shape[0]).integer(weight.shape[1]);
@@ -88,6 +94,16 @@ export const linearPacked: Op<LinearPackedParams, readonly [x: Tensor, packed: T
   kernel: {
     source,
     entry: "linear_packed",
+    cuda: {
+      source: cudaSource,
+      launches: ([x], _, { out }) => {
+        const rows = sizeOf(x.shape.slice(0, -1));
+        return [{
+          blocks: [Math.ceil(out / panel), Math.ceil(rows / 8), 1],
+          threads: blockThreads,
+        }];
+      },
+    },
     arguments: (to, [x, packed], [y], { out }) => {
       to.address(addressOf(y)).address(addressOf(x)).address(addressOf(packed));
       to.integer(sizeOf(x.shape.slice(0, -1))).integer(out).integer(x.shape.at(-1)!);

@@ -1,0 +1,43 @@
+// Products with weights that lie in the order in which they are read: [panels, in, PANEL outputs].
+
+#if defined(REAL_F32)
+
+enum { PANEL = 32, ROW_TILE = 8 };
+
+// Slots: 0 packed, 1 weight: [out, in], 2 out, 3 in.
+KERNEL(pack_rows) {
+  const int64_t outs = INTEGER(2), width = INTEGER(3), panels = (outs + PANEL - 1) / PANEL;
+  FOR_GRID(at, panels * width * PANEL) {
+    const int64_t out = at / (width * PANEL) * PANEL + at % PANEL, i = at / PANEL % width;
+    POINTER(float, 0)[at] = out < outs ? POINTER(const float, 1)[out * width + i] : 0.0f;
+  }
+}
+
+// A block has a panel and ROW_TILE rows. A lane has an output; the warps share out the inputs, and their sums are added
+// in order.
+// Slots: 0 y, 1 x, 2 packed, 3 rows, 4 out, 5 in.
+KERNEL(linear_packed) {
+  __shared__ float parts[WARPS][ROW_TILE][PANEL];
+  const int64_t rows = INTEGER(3), outs = INTEGER(4), width = INTEGER(5);
+  const int64_t first = (int64_t)blockIdx.y * ROW_TILE, count = at_most(ROW_TILE, rows - first);
+  const float *weights = POINTER(const float, 2) + blockIdx.x * width * PANEL;
+  const float *x = POINTER(const float, 1) + first * width;
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  float sums[ROW_TILE] = {};
+  for (int64_t i = warp; i < width; i += WARPS) {
+    const float weight = weights[i * PANEL + lane];
+#pragma unroll
+    for (int r = 0; r < ROW_TILE; r++)
+      if (r < count) sums[r] += weight * x[r * width + i];
+  }
+  for (int r = 0; r < ROW_TILE; r++) parts[warp][r][lane] = sums[r];
+  __syncthreads();
+  const int r = warp; // as many warps as rows
+  const int64_t out = (int64_t)blockIdx.x * PANEL + lane;
+  if (r >= count || out >= outs) return;
+  float sum = 0;
+  for (int part = 0; part < WARPS; part++) sum += parts[part][r][lane];
+  POINTER(float, 0)[(first + r) * outs + out] = sum;
+}
+
+#endif
