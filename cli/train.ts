@@ -5,28 +5,23 @@
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { readSource } from "../ffi/mod.ts";
 import { nearest } from "../text/spelling.ts";
 import { ConfigError } from "../train/config/errors.ts";
 import type { ConfigSchema } from "../train/config/fields.ts";
 import { type Recipe, recipeSchema } from "../train/config/recipe_schema.ts";
 import { pretrainSchema, sftSchema } from "../train/config/schema.ts";
-import {
-  type DistillConfig,
-  distillSchema,
-  type PuzzleConfig,
-  puzzleSchema,
-} from "../train/config/search_schema.ts";
+import { distillSchema, type PuzzleConfig, puzzleSchema } from "../train/config/search_schema.ts";
 import { parseYamlFile, type YamlFile } from "../train/config/yaml_file.ts";
 import type { TokenJobConfig } from "../train/jobs/token_job.ts";
 import { readRecord, statusOf } from "../train/runs/record.ts";
 import { configFile, newestRun } from "../train/runs/run.ts";
 import { runCommand } from "./command.ts";
 import { UsageError } from "./errors.ts";
+import { locateModel } from "./locate.ts";
 import { type Command, optionName, type OptionTable, userPath, type Values } from "./options.ts";
 import { writeLogits } from "./teacher_logits.ts";
 import { systemTerminal, type Terminal } from "./terminal.ts";
-import { configOptions, ownOptions, readConfig, readYaml } from "./train_options.ts";
+import { configOptions, ownOptions, readConfig, readRecipe, readYaml } from "./train_options.ts";
 import { configText, runRecipe } from "./train_pipeline.ts";
 import { runPuzzleStage } from "./train_puzzle.ts";
 import type { TrainPlan } from "./train_plan.ts";
@@ -116,7 +111,7 @@ function runKind(
   terminal: Terminal,
 ): Promise<number> {
   const { summary, schema, example } = kinds[kind], isWhole = kind === "pipeline";
-  const base = isWhole ? defaultRecipe() : {};
+  const base = isWhole ? readRecipe("default.yaml").value : {};
   const options: OptionTable = { ...ownOptions, ...configOptions(schema, base) };
   const command: Command<OptionTable> = {
     name: isWhole ? "train" : `train ${kind}`,
@@ -138,9 +133,21 @@ function runKind(
         ? writeLogits(job.config, userPath(to), plan, terminal)
         : runStage({ ...plan, job }, terminal);
     }
-    const recipe = readConfig(recipeSchema, file && keysOf(file), values, base);
-    return runRecipe(recipe, { ...plan, resume: unfinished(recipe, plan.runs) }, terminal);
+    const given = readConfig(recipeSchema, file && keysOf(file), values, base);
+    return startRecipe(given, plan, terminal);
   });
+}
+
+/** Runs the recipe with paths as the user means them, or goes on with it. */
+async function startRecipe(given: Recipe, plan: TrainPlan, terminal: Terminal): Promise<number> {
+  const { model, data, tokenizer } = given, { path } = tokenizer;
+  const recipe: Recipe = {
+    ...given,
+    ...model === undefined ? {} : { model: await locateModel(model, terminal) },
+    ...data === undefined ? {} : { data: userPaths(data) },
+    tokenizer: { ...tokenizer, ...placeOf("path", path) },
+  };
+  return await runRecipe(recipe, { ...plan, resume: unfinished(recipe, plan.runs) }, terminal);
 }
 
 /** Where to read of the stages that can be trained on their own. */
@@ -150,12 +157,6 @@ const stageNotes = names.filter((name) => name !== "pipeline")
 /** The plan of options, for a new run. */
 function planOf({ runs, dryRun, threads, json }: Values<typeof ownOptions>): TrainPlan {
   return { runs: runs ?? userPath("runs"), resume: null, dryRun, threads, json };
-}
-
-/** The recipe that comes with the package, which others change. */
-function defaultRecipe(): Record<string, unknown> {
-  const place = new URL("../train/recipes/default.yaml", import.meta.url);
-  return parseYamlFile("default.yaml", readSource(place)).value;
 }
 
 /** The newest run, where it is of this recipe and not finished: whoever asks for the same again wants it to go on. */
@@ -197,7 +198,7 @@ function userPaths(data: PuzzleConfig["data"]): PuzzleConfig["data"] {
   return data.map(({ path, weight }) => ({ path: userPath(path), weight }));
 }
 
-function placeOf(key: keyof DistillConfig, path: string | undefined): Record<string, string> {
+function placeOf(key: string, path: string | undefined): Record<string, string> {
   return path === undefined ? {} : { [key]: userPath(path) };
 }
 

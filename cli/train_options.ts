@@ -4,6 +4,7 @@
  * @module
  */
 import { readFileSync } from "node:fs";
+import { readSource } from "../ffi/mod.ts";
 import { ConfigError } from "../train/config/errors.ts";
 import { type ConfigSchema, type Field, fieldsOf, flagValue } from "../train/config/fields.ts";
 import { type FlagValue, resolveConfig } from "../train/config/resolve.ts";
@@ -71,13 +72,26 @@ export function readConfig<S extends ConfigSchema>(
   return resolveConfig(schema, { base, file, flags });
 }
 
-/** A YAML file by the path that a user gave. Throws ConfigError where there is none, and for malformed ones. */
+/** Recipes that come with the package. */
+const recipes: readonly string[] = ["default.yaml", "tinystories.yaml"];
+
+/** One of them. */
+export function readRecipe(name: string): YamlFile {
+  const place = new URL(`../train/recipes/${name}`, import.meta.url);
+  return parseYamlFile(name, readSource(place));
+}
+
+/** A YAML file by the path that a user gave, or one of `recipes/` that comes with the package. Throws ConfigError where there is none, and for malformed ones. */
 export function readYaml(given: string): YamlFile {
   const place = userPath(given);
   try {
     return parseYamlFile(given, readFileSync(place, "utf8"));
   } catch (error) {
     if ((error as { code?: string }).code !== "ENOENT") throw error;
-    throw new ConfigError([`there is no file ${given}. Check --config.`]);
+    const [, name] = /^recipes\/(\w[\w.-]*\.yaml)$/.exec(given) ?? [];
+    if (name !== undefined && recipes.includes(name)) return readRecipe(name);
+    throw new ConfigError([
+      `there is no file ${given}. Check --config, or choose one of recipes/${recipes.join(", ")}.`,
+    ]);
   }
 }

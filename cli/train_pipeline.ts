@@ -13,8 +13,8 @@ import {
   pipelinePageFile,
   type PipelineProgress,
   pipelineReportFile,
-  recipeStages,
   runPipeline,
+  stagesOf,
 } from "../train/pipeline/pipeline.ts";
 import type { StageWatcher } from "../train/runs/stage_recorder.ts";
 import { Run } from "../train/runs/run.ts";
@@ -29,13 +29,15 @@ import { count, duration, figure, TrainingView } from "./training_view.ts";
 class PipelineScreen implements PipelineProgress {
   readonly #terminal: Terminal;
 
-  constructor(terminal: Terminal) {
-    this.#terminal = terminal;
+  readonly #stages: readonly PipelineStage[];
+
+  constructor(terminal: Terminal, stages: readonly PipelineStage[]) {
+    [this.#terminal, this.#stages] = [terminal, stages];
   }
 
   begins({ name, title }: PipelineStage, before: StageReport | null): void {
-    const place = recipeStages.findIndex((stage) => stage.name === name) + 1;
-    const head = `[${place}/${recipeStages.length}] ${name}`;
+    const place = this.#stages.findIndex((stage) => stage.name === name) + 1;
+    const head = `[${place}/${this.#stages.length}] ${name}`;
     this.tell(before === null ? `${head}: ${title}` : `${head}: done before`);
   }
 
@@ -66,7 +68,8 @@ export async function runRecipe(
   device().warm();
   if (plan.dryRun) return await showRecipeEstimate(recipe, plan.json, terminal);
   using run = plan.resume === null ? createRun(recipe, plan.runs) : Run.reopen(plan.resume);
-  const view = new PipelineScreen(terminal), place = relative(userPath("."), run.folder);
+  const view = new PipelineScreen(terminal, stagesOf(recipe)),
+    place = relative(userPath("."), run.folder);
   view.tell(dim(`run: ${place}`, terminal));
   const reports = await terminal.interruptible((signal) =>
     runPipeline({ recipe, run, signal, view })

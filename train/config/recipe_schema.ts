@@ -12,6 +12,7 @@ import {
   pretrainSchema,
   rate,
   type ShapeConfig,
+  type TokenConfig,
   type TrainingConfig,
 } from "./schema.ts";
 import {
@@ -32,9 +33,11 @@ export interface Recipe {
   readonly name?: string | undefined;
   readonly seed: number;
   readonly dtype: "f32" | "bf16";
+  readonly model?: string | undefined;
+  readonly data?: TokenConfig["data"] | undefined;
   readonly tasks: { readonly levels: readonly number[] };
   readonly heldOutRows: number;
-  readonly tokenizer: { readonly rows: number };
+  readonly tokenizer: { readonly rows: number; readonly path?: string | undefined };
   readonly pretrain: EndlessConfig & {
     readonly shape: ShapeConfig;
     readonly carefulShare: number;
@@ -82,7 +85,7 @@ const whole = (least: number): z.ZodNumber => z.int().min(least);
 const share = (): z.ZodNumber => z.number().min(0).max(1);
 const positive = (): z.ZodNumber => z.number().positive();
 
-const { name, seed, dtype, shape } = pretrainSchema.shape;
+const { name, seed, dtype, shape, model, data, tokenizer } = pretrainSchema.shape;
 const { constraint, score, scenario, variants, search, fusion } = puzzleSchema.shape;
 const { direction, beta, temperature, klWeight, cosineWeight, lossWeight } = distillSchema.shape;
 const losses = { direction, beta, temperature, klWeight, cosineWeight, lossWeight };
@@ -116,12 +119,17 @@ export const recipeSchema: z.ZodObject & z.ZodType<Recipe> = typed(z.strictObjec
   name,
   seed,
   dtype,
+  model: (model as z.ZodType).describe("A parent that is there already: a folder or hub name"),
+  data: (data as z.ZodType).optional().describe("Texts to learn from, instead of embedded ones"),
   tasks: z.strictObject({
     levels: z.array(whole(1)).min(1).default([1, 2, 3, 4, 5]).describe("Difficulties of the tasks"),
   }).prefault({}),
   heldOutRows: whole(1).default(200).describe("Texts to evaluate on, and as many to search with"),
   tokenizer: z.strictObject({
     rows: whole(1).default(4000).describe("Rows that the tokenizer learns from"),
+    path: (tokenizer as z.ZodOptional<z.ZodString>).describe(
+      "The tokenizer of a model that carries none",
+    ),
   }).prefault({}),
   pretrain: trained({
     lr: rate(3e-3),

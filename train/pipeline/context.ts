@@ -97,9 +97,20 @@ export class StageContext {
     return join(this.folderOf(stage), "model");
   }
 
+  /** Where the parent is: made by the recipe, or given to it. */
+  get parentFolder(): string {
+    return this.modelOf(this.#folders.has("parent") ? "parent" : "pretrain");
+  }
+
   /** The tokenizer of the run. */
   tokenizer(): Promise<Tokenizer> {
-    return Tokenizer.load(this.modelOf("tokenizer"));
+    const made = this.#folders.has("tokenizer");
+    return Tokenizer.load(made ? this.modelOf("tokenizer") : this.parentFolder);
+  }
+
+  /** The parent, not to be trained. */
+  loadParent(): Decoder {
+    return Decoder.load(this.parentFolder, { dtype: this.recipe.dtype, train: false });
   }
 
   /** The model that an earlier stage left. */

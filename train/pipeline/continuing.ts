@@ -10,7 +10,7 @@ import { heldOutFigures } from "../token_loss.ts";
 import type { Recipe } from "../config/recipe_schema.ts";
 import type { Dataset, Row } from "../data/mod.ts";
 import type { PipelineStage } from "./context.ts";
-import { generatedRows, rowCount, textsOf } from "./texts.ts";
+import { generatedRows, openTexts, rowCount } from "./texts.ts";
 import { batchesOf, heldOutBatches, trainInPipeline } from "./training.ts";
 
 /**
@@ -21,7 +21,8 @@ export const continuationStage: PipelineStage = {
   name: "cpt",
   title: "pretrains the child further, on what it has seen and then on what it is weak at",
   async run(context) {
-    const { recipe } = context, { seed, cpt: config } = recipe, texts = textsOf(recipe);
+    const { recipe } = context, { seed, cpt: config } = recipe;
+    using texts = await openTexts(recipe);
     const tokenizer = await context.tokenizer();
     using model = context.load("distill", { train: true });
     const reader = { spec: model.spec, tokenizer, config, seed };

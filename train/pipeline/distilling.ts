@@ -10,7 +10,7 @@ import type { FusionRecord } from "../puzzle/fuse_child.ts";
 import { readJson } from "../puzzle/json_file.ts";
 import type { PipelineStage } from "./context.ts";
 import { fusionFile } from "./fusing.ts";
-import { textsOf } from "./texts.ts";
+import { openTexts } from "./texts.ts";
 import { batchesOf, heldOutBatches, trainInPipeline } from "./training.ts";
 
 /** Global knowledge distillation of the whole child. */
@@ -18,10 +18,11 @@ export const distillationStage: PipelineStage = {
   name: "distill",
   title: "lets the child learn what the parent predicts",
   async run(context) {
-    const { recipe } = context, { seed, distill: config } = recipe, texts = textsOf(recipe);
+    const { recipe } = context, { seed, distill: config } = recipe;
+    using texts = await openTexts(recipe);
     const tokenizer = await context.tokenizer();
     const { depths } = readJson<FusionRecord>(join(context.folderOf("fusion"), fusionFile))!;
-    using teacher = context.load("pretrain", { train: false });
+    using teacher = context.loadParent();
     using student = context.load("fusion", { train: true });
     const reader = { spec: student.spec, tokenizer, config, seed };
     const heldOut = await heldOutBatches(texts.heldOut, reader);

@@ -82,7 +82,7 @@ function orNull(share: number): number | null {
 /** Sizes and measured speeds of parent and child, which take turns. */
 function speeds(context: StageContext): { readonly [name: string]: Json } {
   const { dtype, puzzle: { scenario, search: { rounds } } } = context.recipe;
-  using parent = context.load("pretrain", { train: false });
+  using parent = context.loadParent();
   using child = context.load("grpo", { train: false });
   const batch = Math.max(...scenario.batchSizes), used = { ...scenario, batchSizes: [batch] };
   const times = timeDecoders([parent, child], used, enginePath, rounds);

@@ -9,7 +9,7 @@ import { compareDecoders } from "../compare.ts";
 import { fuseChild } from "../puzzle/fuse_child.ts";
 import { writeJson } from "../puzzle/json_file.ts";
 import type { PipelineStage } from "./context.ts";
-import { textsOf } from "./texts.ts";
+import { openTexts } from "./texts.ts";
 import { heldOutBatches } from "./training.ts";
 
 /** What the stage of distillation reads: see `FusionRecord`. */
@@ -27,7 +27,8 @@ export const fusionStage: PipelineStage = {
       ...maxDependency === undefined ? {} : { maxDependency },
     };
     using child = openHuggingFace(context.modelOf("puzzle"));
-    const tokenizer = await context.tokenizer(), texts = textsOf(recipe);
+    const tokenizer = await context.tokenizer();
+    using texts = await openTexts(recipe);
     const reader = { spec: child.spec, tokenizer, config: puzzle, seed };
     const { record, fused } = fuseChild(child, {
       fusion: enabled ? { ...others, ...limits } : null,
@@ -37,7 +38,7 @@ export const fusionStage: PipelineStage = {
     writeHuggingFace(modelFolder, fused, { like: child.config, files: child.files });
     writeJson(join(folder, fusionFile), record);
     view.tell(saying(record.groups));
-    using parent = context.load("pretrain", { train: false });
+    using parent = context.loadParent();
     using model = Decoder.load(modelFolder, { dtype, train: false });
     const { loss, kl } = compareDecoders(
       parent,

@@ -88,7 +88,7 @@ function highlights({ parent, child, sft, grpo }: ReportFigures): string {
 function picture({ stages, folderOf }: PageParts): string {
   const fused = stages.find(({ name }) => name === "fusion")?.metrics.groups as Json[] | undefined;
   const models = [
-    ["parent", "pretrain"],
+    ["parent", stages.some(({ name }) => name === "parent") ? "parent" : "pretrain"],
     ["child", "puzzle"],
     ...fused && fused.length > 0 ? [["child, fused", "fusion"]] : [],
   ].map(([name, stage]) => {
@@ -108,6 +108,7 @@ function stageTable(stages: readonly StageReport[], figures: ReportFigures): str
   ];
   const evaluation = stages.find(({ name }) => name === "evaluation")?.metrics ?? {};
   const models: Readonly<Record<string, ReportFigures["parent"]>> = {
+    parent: figures.parent,
     pretrain: figures.parent,
     grpo: figures.child,
   };

@@ -13,6 +13,7 @@ import {
   type StageReport,
   writeStageReport,
 } from "./context.ts";
+import type { Recipe } from "../config/recipe_schema.ts";
 import { readJson, writeJson, writeText } from "../puzzle/json_file.ts";
 import { continuationStage } from "./continuing.ts";
 import { distillationStage } from "./distilling.ts";
@@ -20,6 +21,7 @@ import { evaluationStage } from "./evaluation.ts";
 import { filterStage } from "./filtering.ts";
 import { fineTuningStage } from "./fine_tuning.ts";
 import { fusionStage } from "./fusing.ts";
+import { parentStage } from "./parent.ts";
 import { reportPage } from "./page.ts";
 import { pretrainingStage } from "./pretraining.ts";
 import { reinforcementStage } from "./reinforcing.ts";
@@ -27,10 +29,13 @@ import { reportOf } from "./report.ts";
 import { searchStage } from "./search.ts";
 import { tokenizerStage } from "./tokenizer.ts";
 
-/** The recipe, in order. */
-export const recipeStages: readonly PipelineStage[] = [
-  tokenizerStage,
-  pretrainingStage,
+/** The stages of a recipe, in order: with a parent of one's own, nothing is pretrained from the beginning. */
+export function stagesOf({ model }: Recipe): readonly PipelineStage[] {
+  const first = model === undefined ? [tokenizerStage, pretrainingStage] : [parentStage];
+  return [...first, ...afterParent];
+}
+
+const afterParent: readonly PipelineStage[] = [
   searchStage,
   fusionStage,
   distillationStage,
@@ -60,7 +65,7 @@ export const pipelinePageFile = "report.html";
  */
 export async function runPipeline(
   given: Omit<PipelineRun, "folders" | "view"> & { readonly view: PipelineProgress },
-  stages: readonly PipelineStage[] = recipeStages,
+  stages: readonly PipelineStage[] = stagesOf(given.recipe),
 ): Promise<StageReport[] | null> {
   const { run, view } = given;
   const folders = new Map(stages.map(({ name }, i) => [name, folderName(i, name)]));

@@ -7,7 +7,7 @@ import { Decoder, summarize } from "../../nn/mod.ts";
 import { llamaSpec } from "../jobs/new_model.ts";
 import { pretrainStage } from "../pretrain.ts";
 import type { PipelineStage } from "./context.ts";
-import { textsOf } from "./texts.ts";
+import { openTexts } from "./texts.ts";
 import { batchesOf, heldOutBatches, trainInPipeline } from "./training.ts";
 
 /** Trains a decoder from random weights on problems, solutions and stories. */
@@ -16,7 +16,8 @@ export const pretrainingStage: PipelineStage = {
   title: "trains the parent on problems and stories",
   async run(context) {
     const { recipe } = context, { seed, dtype, pretrain: config } = recipe;
-    const tokenizer = await context.tokenizer(), texts = textsOf(recipe);
+    const tokenizer = await context.tokenizer();
+    using texts = await openTexts(recipe);
     const spec = llamaSpec(config.shape, tokenizer.vocabularySize);
     using model = new Decoder(spec, { dtype, seed });
     const reader = { spec, tokenizer, config, seed };

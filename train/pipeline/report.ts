@@ -32,7 +32,13 @@ export function reportOf(stages: readonly StageReport[]): ReportFigures {
       tokens,
       metrics,
     })),
-    parent: { ...pick(metrics("pretrain"), "loss"), ...pick(parent, ...sizes) },
+    parent: {
+      ...pick(
+        metrics("pretrain").loss === undefined ? metrics("parent") : metrics("pretrain"),
+        "loss",
+      ),
+      ...pick(parent, ...sizes),
+    },
     child: { loss: metrics("cpt").lossAfter ?? null, ...pick(child, ...sizes) },
     baselines: {
       mip: pick(metrics("puzzle"), "kl", "loss"),

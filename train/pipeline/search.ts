@@ -13,7 +13,7 @@ import type { PuzzleReport } from "../puzzle/report_data.ts";
 import { type PuzzleHost, type PuzzleOptions, runPuzzle } from "../puzzle/run.ts";
 import type { Json } from "../stage.ts";
 import type { PipelineStage, StageContext } from "./context.ts";
-import { textsOf } from "./texts.ts";
+import { openTexts, type Texts } from "./texts.ts";
 import { batchesOf, heldOutBatches } from "./training.ts";
 
 /** Puzzle: replacements of every block learn from the parent, and a mixed-integer program chooses among them. */
@@ -22,9 +22,10 @@ export const searchStage: PipelineStage = {
   title: "searches for a faster child, block by block",
   async run(context) {
     const { recipe: { puzzle }, run, view, signal, place, folder, modelFolder } = context;
-    using source = openHuggingFace(context.modelOf("pretrain"));
+    using source = openHuggingFace(context.parentFolder);
     const { spec, entries, config, files } = source;
     using open = new DisposableStack();
+    const texts = open.use(await openTexts(context.recipe));
     const host: PuzzleHost = {
       folder,
       tell: (line) => view.tell(line),
@@ -36,7 +37,7 @@ export const searchStage: PipelineStage = {
     const report = await runPuzzle({
       parent: { spec, entries },
       carry: { like: config, files },
-      ...await optionsOf(context, spec),
+      ...await optionsOf(context, spec, texts),
     }, host);
     if (report === null) return null;
     rmSync(modelFolder, { recursive: true, force: true });
@@ -48,8 +49,9 @@ export const searchStage: PipelineStage = {
 async function optionsOf(
   context: StageContext,
   spec: DecoderSpec,
+  texts: Texts,
 ): Promise<Omit<PuzzleOptions, "parent" | "carry">> {
-  const { recipe } = context, { seed, dtype, puzzle: config } = recipe, texts = textsOf(recipe);
+  const { seed, dtype, puzzle: config } = context.recipe;
   const { variants: { widthMultiple, ...variants }, search: { rounds, ...search } } = config;
   const reader = { spec, tokenizer: await context.tokenizer(), config, seed };
   return {
