@@ -61,7 +61,7 @@ export function claimsOf(report: ReportFigures): Claim[] {
     ],
     [
       "The mixed-integer program against simpler ways, KL to the parent",
-      "better than greedy, random and parameter-maximising choices (Puzzle, section 6)",
+      "better than greedy, random and parameter-maximising choices (Puzzle)",
       `${nats(baselines.mip?.kl)}; greedy ${nats(baselines.greedy?.kl)}, random ${
         nats(baselines.random?.kl)
       }, most parameters ${nats(baselines.parameterMaximising?.kl)}`,

@@ -52,8 +52,11 @@ export function curveSvg({ title, quantity, steps, heldOut }: Curve): string {
   const last = Math.max(...points.map(([step]) => step));
   const right = size.width - margin.right, bottom = size.height - margin.bottom;
   const x = (step: number): number => margin.left + (right - margin.left) * step / last;
-  const y = (value: number): number =>
-    bottom - (bottom - margin.top) * (high === low ? 0.5 : (value - low) / (high - low));
+  // What falls by a large factor at first would hide all that follows.
+  const scale = low > 0 && high > 3 * low ? Math.log : Number;
+  const share = (value: number): number =>
+    high === low ? 0.5 : (scale(value) - scale(low)) / (scale(high) - scale(low));
+  const y = (value: number): number => bottom - (bottom - margin.top) * share(value);
   const place = ([step, value]: Point): string => `${x(step).toFixed(1)},${y(value).toFixed(1)}`;
   const text = (at: number, up: number, content: string, anchor: string): string =>
     `<text x="${at}" y="${up}" text-anchor="${anchor}" class="faint">${escapeXml(content)}</text>`;
@@ -62,7 +65,7 @@ export function curveSvg({ title, quantity, steps, heldOut }: Curve): string {
       escapeXml(`${title}: ${quantity}`)
     }">`,
     `<text x="${margin.left}" y="16" class="strong">${escapeXml(title)}</text>`,
-    text(right, 16, quantity, "end"),
+    text(right, 16, scale === Math.log ? `${quantity}, logarithmic` : quantity, "end"),
     `<path d="M${margin.left} ${margin.top}V${bottom}H${right}" class="axis"/>`,
     text(margin.left - 6, margin.top + 4, short(high), "end"),
     text(margin.left - 6, bottom, short(low), "end"),
