@@ -76,6 +76,8 @@ export class EventStream {
     if (!this.#open) throw new ClientLostError("The client has left.");
     this.#controller.enqueue(encoder.encode(text));
     this.#lastMs = performance.now();
+    // Handing it over may be what shows that the client has left.
+    if (!this.#open) throw new ClientLostError("The client has left.");
     if (this.#controller.desiredSize! > 0) return;
     this.#room ??= Promise.withResolvers<void>();
     const timer = setTimeout(() => this.#giveUp(), this.#options.stallMs);

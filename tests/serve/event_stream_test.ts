@@ -50,3 +50,15 @@ Deno.test("several who write at once all go on when there is room", async () => 
   await stream.end();
   assert.equal((await reading).split("data: ").length, 5);
 });
+
+Deno.test("a client that leaves while an event is handed to it does not hold up who writes", async () => {
+  const stream = new EventStream(options);
+  const big = { text: "x".repeat(100_000) };
+  const reader = stream.body.getReader();
+  const read = reader.read();
+  const left = read.then(() => reader.cancel());
+  await assert.rejects(async () => {
+    for (let i = 0; i < 3; i++) await stream.send(big);
+  }, ClientLostError);
+  await left;
+});
