@@ -5,14 +5,15 @@
  */
 import { cutResult, type EngineResult, EngineRun } from "./engine_run.ts";
 import { ApiError } from "./errors.ts";
-import type {
-  EngineDescription,
-  EngineEnd,
-  EngineFigures,
-  EngineOrder,
-  EngineReport,
-  EngineRequest,
-  EngineSource,
+import {
+  type EngineDescription,
+  type EngineEnd,
+  type EngineFigures,
+  type EngineOrder,
+  type EngineReport,
+  type EngineRequest,
+  type EngineSource,
+  sharedNow,
 } from "./protocol.ts";
 
 /** The engine cannot work, or does not any more. */
@@ -95,7 +96,7 @@ export class EngineHost implements AsyncDisposable {
       return run;
     }
     this.#runs.set(id, run);
-    this.#tell({ kind: "add", id, request });
+    this.#tell({ kind: "add", id, request, sentMs: sharedNow() });
     signal.addEventListener("abort", () => this.#cancel(id, signal.reason), { once: true });
     return run;
   }

@@ -17,22 +17,25 @@ import {
 } from "../engine/mod.ts";
 import { Decoder } from "../nn/mod.ts";
 import { device } from "../tensor/mod.ts";
-import type {
-  EngineDescription,
-  EngineEnd,
-  EngineFigures,
-  EngineOrder,
-  EngineReport,
-  EngineRequest,
-  EngineSource,
-  EngineTokens,
+import {
+  type EngineDescription,
+  type EngineEnd,
+  type EngineFigures,
+  type EngineOrder,
+  type EngineReport,
+  type EngineRequest,
+  type EngineSource,
+  type EngineTokens,
+  sharedNow,
 } from "./protocol.ts";
 
 /** A request that the engine works on. */
 interface Entry {
   readonly id: number;
   readonly generation: Generation;
-  readonly addedMs: number;
+  /** When it was handed to this thread, and how long it then lay until a step was over. */
+  readonly sentMs: number;
+  readonly lagMs: number;
   begun: boolean;
 }
 
@@ -76,7 +79,7 @@ class EngineThread implements Disposable {
     return this.#engine.busy;
   }
 
-  add(id: number, request: EngineRequest): EngineEnd | null {
+  add(id: number, request: EngineRequest, sentMs: number): EngineEnd | null {
     try {
       const generation = this.#engine.add({
         ...request,
@@ -84,7 +87,8 @@ class EngineThread implements Disposable {
         topLogProbs: request.logprobs ?? 0,
         vocabularySize: Math.min(this.#source.vocabularySize, this.description.vocab),
       });
-      const entry = { id, generation, addedMs: performance.now(), begun: false };
+      const lagMs = sharedNow() - sentMs;
+      const entry = { id, generation, sentMs, lagMs, begun: false };
       this.#byId.set(id, entry);
       this.#byGeneration.set(generation, entry);
       return null;
@@ -145,13 +149,13 @@ class EngineThread implements Disposable {
 }
 
 function tokenOf(entry: Entry, event: TokenEvent): EngineTokens {
-  const { id, generation: { queueMs, reusedTokens }, addedMs } = entry;
+  const { id, generation: { queueMs, reusedTokens }, sentMs, lagMs } = entry;
   const top = event.top.map(({ id, logProb }) => [id, logProb] as const);
   const tokens = [{ id: event.id, logprob: event.logProb, top }];
-  const report = { kind: "tokens", id, tokens, atMs: performance.now() - addedMs } as const;
+  const report = { kind: "tokens", id, tokens, atMs: sharedNow() - sentMs } as const;
   if (entry.begun) return report;
   entry.begun = true;
-  return { ...report, start: { queueMs, cachedTokens: reusedTokens } };
+  return { ...report, start: { queueMs: lagMs + queueMs, cachedTokens: reusedTokens } };
 }
 
 let port: MessagePort | null = null;
@@ -191,7 +195,7 @@ function obey(order: EngineOrder): EngineEnd | null {
       open(order.source);
       return null;
     case "add":
-      return thread?.add(order.id, order.request) ?? null;
+      return thread?.add(order.id, order.request, order.sentMs) ?? null;
     case "cancel":
       thread?.cancel(order.id);
       return null;

@@ -58,10 +58,21 @@ export interface EngineSource {
   readonly vocabularySize: number;
 }
 
+/** Milliseconds by a clock that all threads of a process share. */
+export function sharedNow(): number {
+  return performance.timeOrigin + performance.now();
+}
+
 /** What the engine's thread is told. */
 export type EngineOrder =
   | { readonly kind: "open"; readonly source: EngineSource }
-  | { readonly kind: "add"; readonly id: number; readonly request: EngineRequest }
+  /** `sentMs`: when it was sent, by the clock that all threads share. */
+  | {
+    readonly kind: "add";
+    readonly id: number;
+    readonly request: EngineRequest;
+    readonly sentMs: number;
+  }
   | { readonly kind: "cancel"; readonly id: number }
   | { readonly kind: "close" };
 
@@ -99,7 +110,7 @@ export interface EngineFigures {
 
 /** How an answer began. */
 export interface EngineStart {
-  /** From when the engine knew of it to when it began to read the prompt, in ms. */
+  /** From when it was handed to the engine's thread to when the engine began to read the prompt, in ms. */
   readonly queueMs: number;
   /** Tokens of the prompt whose keys and values were there already. */
   readonly cachedTokens: number;
@@ -113,7 +124,7 @@ export interface EngineTokens {
   readonly id: number;
   /** One or several. */
   readonly tokens: readonly AnswerToken[];
-  /** When they came, in ms since the engine knew of the request. */
+  /** When they came, in ms since the request was handed to the engine's thread. */
   readonly atMs: number;
   /** With the first tokens. */
   readonly start?: EngineStart;
