@@ -140,11 +140,12 @@ function runKind(
 
 /** Runs the recipe with paths as the user means them, or goes on with it. */
 async function startRecipe(given: Recipe, plan: TrainPlan, terminal: Terminal): Promise<number> {
-  const { model, data, tokenizer } = given, { path } = tokenizer;
+  const { model, data, questions, tokenizer } = given, { path } = tokenizer;
   const recipe: Recipe = {
     ...given,
     ...model === undefined ? {} : { model: await locateModel(model, terminal) },
     ...data === undefined ? {} : { data: userPaths(data) },
+    ...questions === undefined ? {} : { questions: userPaths(questions) },
     tokenizer: { ...tokenizer, ...placeOf("path", path) },
   };
   return await runRecipe(recipe, { ...plan, resume: unfinished(recipe, plan.runs) }, terminal);

@@ -73,7 +73,7 @@ export function readConfig<S extends ConfigSchema>(
 }
 
 /** Recipes that come with the package. */
-const recipes: readonly string[] = ["default.yaml", "tinystories.yaml"];
+const recipes: readonly string[] = ["default.yaml", "gsm8k.yaml", "tinystories.yaml"];
 
 /** One of them. */
 export function readRecipe(name: string): YamlFile {

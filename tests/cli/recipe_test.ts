@@ -88,6 +88,29 @@ Deno.test("the recipe leaves a report and models, which the other commands find 
     assert.ok(page.includes("<polyline") && !/NaN|undefined|\b(src|href)=/.test(page));
   }));
 
+Deno.test("the recipe takes a parent and texts of one's own, and as many stages as are wanted", () =>
+  withFolder(async (cwd) => {
+    await writeTinyModel(join(cwd, "tiny"), { chatTemplate: template });
+    writeFileSync(
+      join(cwd, "text.txt"),
+      "hello world, this is a text of hello and of world\n".repeat(900),
+    );
+    const own = ["--model", "tiny", "--data", "text.txt", "--stages", "puzzle,distill,cpt"];
+    const outcome = await runTask("train", [...small, ...own, "--name", "own", "--json"], { cwd });
+    assert.equal(outcome.code, 0, outcome.errors);
+    const { stages, parent, pretrain } = lastJson(outcome) as Record<
+      string,
+      Record<string, unknown>
+    >;
+    const names = (stages as unknown as { name: string }[]).map(({ name }) => name);
+    assert.deepEqual(names, ["parent", "puzzle", "distill", "cpt"]);
+    assert.ok(Number(parent.loss) > 0 && Number(pretrain.lossAfter) > 0);
+    const generated = await runTask("generate", ["--prompt", "hello", "--max-tokens", "2"], {
+      cwd,
+    });
+    assert.equal(generated.code, 0, generated.errors);
+  }));
+
 /** Something that is said in the middle of each stage, or at its beginning. */
 const breaks: readonly RegExp[] = [
   /pretrain {2}[34]\d\/60/,

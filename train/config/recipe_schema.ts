@@ -28,6 +28,21 @@ export interface EndlessConfig extends TrainingConfig {
   readonly steps: number;
 }
 
+/** What may come after the parent, in order. */
+export const stageNames = [
+  "puzzle",
+  "fusion",
+  "distill",
+  "cpt",
+  "sft",
+  "filter",
+  "grpo",
+  "evaluation",
+] as const;
+
+/** One of them. */
+export type StageName = typeof stageNames[number];
+
 /** The whole recipe on the embedded data, or on texts and a parent of one's own. */
 export interface Recipe {
   readonly name?: string | undefined;
@@ -35,6 +50,8 @@ export interface Recipe {
   readonly dtype: "f32" | "bf16";
   readonly model?: string | undefined;
   readonly data?: TokenConfig["data"] | undefined;
+  readonly questions?: TokenConfig["data"] | undefined;
+  readonly stages?: readonly StageName[] | undefined;
   readonly tasks: { readonly levels: readonly number[] };
   readonly heldOutRows: number;
   readonly tokenizer: { readonly rows: number; readonly path?: string | undefined };
@@ -121,6 +138,10 @@ export const recipeSchema: z.ZodObject & z.ZodType<Recipe> = typed(z.strictObjec
   dtype,
   model: (model as z.ZodType).describe("A parent that is there already: a folder or hub name"),
   data: (data as z.ZodType).optional().describe("Texts to learn from, instead of embedded ones"),
+  questions: (data as z.ZodType).optional()
+    .describe("Conversations with answers, such as GSM8K's, instead of embedded ones"),
+  stages: z.array(z.enum(stageNames)).min(1).optional()
+    .describe("What comes after the parent (default: everything); grpo needs filter"),
   tasks: z.strictObject({
     levels: z.array(whole(1)).min(1).default([1, 2, 3, 4, 5]).describe("Difficulties of the tasks"),
   }).prefault({}),

@@ -34,8 +34,11 @@ export interface ModelNumbers {
   readonly kvBytesPerToken: number;
 }
 
-/** A claim and its counterpart. */
-export type Claim = readonly [what: string, published: string, here: string];
+/** A claim and its counterpart, and the stage that they are about. */
+export interface Claim {
+  readonly stage: string;
+  readonly claim: readonly [what: string, published: string, here: string];
+}
 
 /**
  * Published figures are of Llama-Nemotron (2505.00949), Puzzle (2411.19146) and FFN Fusion (2503.18908), of models a hundred
@@ -47,54 +50,78 @@ export function claimsOf(report: ReportFigures): Claim[] {
   const nats = (value: number | undefined): string => value?.toFixed(4) ?? "none found";
   const gap = distill.lossBefore - parent.loss, closed = distill.lossBefore - distill.lossAfter;
   return [
-    [
-      "Decoding, child against parent",
-      "1.71× (LN-Ultra after fusion, against Llama-3.1-405B); 2.17× (Nemotron-51B)",
-      `${times(child.decodeTokensPerSecond, parent.decodeTokensPerSecond)}, measured`,
-    ],
-    [
-      "Parameters and KV cache, child against parent",
-      "62 % (253B of 405B); attention is gone in half of LN-Ultra's blocks",
-      `${percent(child.parameters / parent.parameters)} and ${
-        percent(child.kvBytesPerToken / parent.kvBytesPerToken)
-      }`,
-    ],
-    [
-      "The mixed-integer program against simpler ways, KL to the parent",
-      "better than greedy, random and parameter-maximising choices (Puzzle)",
-      `${nats(baselines.mip?.kl)}; greedy ${nats(baselines.greedy?.kl)}, random ${
-        nats(baselines.random?.kl)
-      }, most parameters ${nats(baselines.parameterMaximising?.kl)}`,
-    ],
-    [
-      "Distillation",
-      "98.4 % of the parent's accuracy (Nemotron-51B)",
-      gap > 0
-        ? `${percent(closed / gap)} of the lost loss is back: ${nats(distill.lossBefore)} → ${
-          nats(distill.lossAfter)
-        } (parent ${nats(parent.loss)})`
-        : "the child had lost nothing",
-    ],
-    [
-      "Continued pretraining",
-      "LN-Ultra passes its parent after 88B tokens: MATH500 80.4 against 69.6",
-      `held-out loss ${nats(pretrain.lossBefore)} → ${nats(pretrain.lossAfter)}`,
-    ],
-    [
-      "Right answers with thinking, and without",
-      "MATH500 95.4 and 36.6, AIME24 61.3 and 3.0 (LN-Nano)",
-      `${percent(sft.accuracyOn)} and ${percent(sft.accuracyOff)} after fine-tuning`,
-    ],
-    [
-      "The switch is obeyed, on and off",
-      "exactly one <think> block when on, none when off",
-      `${percent(grpo.formatOn)} and ${percent(grpo.formatOff)} of the answers that end`,
-    ],
-    [
-      "Reinforcement learning",
-      "GPQA-Diamond about 60 → 75 over some 500 steps (LN-Ultra)",
-      `${percent(grpo.accuracyBefore)} → ${percent(grpo.accuracyAfter)} on new problems`,
-    ],
+    {
+      stage: "puzzle",
+      claim: [
+        "Decoding, child against parent",
+        "1.71× (LN-Ultra after fusion, against Llama-3.1-405B); 2.17× (Nemotron-51B)",
+        `${times(child.decodeTokensPerSecond, parent.decodeTokensPerSecond)}, measured`,
+      ],
+    },
+    {
+      stage: "puzzle",
+      claim: [
+        "Parameters and KV cache, child against parent",
+        "62 % (253B of 405B); attention is gone in half of LN-Ultra's blocks",
+        `${percent(child.parameters / parent.parameters)} and ${
+          percent(child.kvBytesPerToken / parent.kvBytesPerToken)
+        }`,
+      ],
+    },
+    {
+      stage: "puzzle",
+      claim: [
+        "The mixed-integer program against simpler ways, KL to the parent",
+        "better than greedy, random and parameter-maximising choices (Puzzle)",
+        `${nats(baselines.mip?.kl)}; greedy ${nats(baselines.greedy?.kl)}, random ${
+          nats(baselines.random?.kl)
+        }, most parameters ${nats(baselines.parameterMaximising?.kl)}`,
+      ],
+    },
+    {
+      stage: "distill",
+      claim: [
+        "Distillation",
+        "98.4 % of the parent's accuracy (Nemotron-51B)",
+        gap > 0
+          ? `${percent(closed / gap)} of the lost loss is back: ${nats(distill.lossBefore)} → ${
+            nats(distill.lossAfter)
+          } (parent ${nats(parent.loss)})`
+          : "the child had lost nothing",
+      ],
+    },
+    {
+      stage: "cpt",
+      claim: [
+        "Continued pretraining",
+        "LN-Ultra passes its parent after 88B tokens: MATH500 80.4 against 69.6",
+        `held-out loss ${nats(pretrain.lossBefore)} → ${nats(pretrain.lossAfter)}`,
+      ],
+    },
+    {
+      stage: "sft",
+      claim: [
+        "Right answers with thinking, and without",
+        "MATH500 95.4 and 36.6, AIME24 61.3 and 3.0 (LN-Nano)",
+        `${percent(sft.accuracyOn)} and ${percent(sft.accuracyOff)} after fine-tuning`,
+      ],
+    },
+    {
+      stage: "evaluation",
+      claim: [
+        "The switch is obeyed, on and off",
+        "exactly one <think> block when on, none when off",
+        `${percent(grpo.formatOn)} and ${percent(grpo.formatOff)} of the answers that end`,
+      ],
+    },
+    {
+      stage: "grpo",
+      claim: [
+        "Reinforcement learning",
+        "GPQA-Diamond about 60 → 75 over some 500 steps (LN-Ultra)",
+        `${percent(grpo.accuracyBefore)} → ${percent(grpo.accuracyAfter)} on new problems`,
+      ],
+    },
   ];
 }
 

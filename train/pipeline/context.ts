@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { Decoder } from "../../nn/mod.ts";
 import { Tokenizer } from "../../text/mod.ts";
@@ -106,6 +106,18 @@ export class StageContext {
   tokenizer(): Promise<Tokenizer> {
     const made = this.#folders.has("tokenizer");
     return Tokenizer.load(made ? this.modelOf("tokenizer") : this.parentFolder);
+  }
+
+  /** The model of the stage before this one, or of the last one before that which left any. */
+  loadNewest({ train }: { readonly train: boolean }): Decoder {
+    const names = [...this.#folders.keys()], before = names.slice(0, names.indexOf(this.name));
+    const isModel = (name: string): boolean => existsSync(join(this.modelOf(name), "config.json"));
+    return this.load(before.findLast(isModel)!, { train });
+  }
+
+  /** Whether the recipe has a stage. */
+  has(stage: string): boolean {
+    return this.#folders.has(stage);
   }
 
   /** The parent, not to be trained. */

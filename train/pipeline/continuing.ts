@@ -24,7 +24,7 @@ export const continuationStage: PipelineStage = {
     const { recipe } = context, { seed, cpt: config } = recipe;
     using texts = await openTexts(recipe);
     const tokenizer = await context.tokenizer();
-    using model = context.load("distill", { train: true });
+    using model = context.loadNewest({ train: true });
     const reader = { spec: model.spec, tokenizer, config, seed };
     const heldOut = await heldOutBatches(texts.heldOut, reader);
     const before = heldOutFigures(model, heldOut);

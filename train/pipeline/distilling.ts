@@ -21,9 +21,11 @@ export const distillationStage: PipelineStage = {
     const { recipe } = context, { seed, distill: config } = recipe;
     using texts = await openTexts(recipe);
     const tokenizer = await context.tokenizer();
-    const { depths } = readJson<FusionRecord>(join(context.folderOf("fusion"), fusionFile))!;
+    const fused = context.has("fusion")
+      ? readJson<FusionRecord>(join(context.folderOf("fusion"), fusionFile))
+      : null;
     using teacher = context.loadParent();
-    using student = context.load("fusion", { train: true });
+    using student = context.loadNewest({ train: true });
     const reader = { spec: student.spec, tokenizer, config, seed };
     const heldOut = await heldOutBatches(texts.heldOut, reader);
     const before = compareDecoders(teacher, student, heldOut);
@@ -31,7 +33,7 @@ export const distillationStage: PipelineStage = {
     const stage = distillStage({
       ...{ student, teacher, heldOut, batches: batchesOf(texts.train, reader) },
       ...{ direction, beta, temperature, klWeight, cosineWeight, lossWeight },
-      ...depths.length > 0 ? { depths } : {},
+      ...fused && fused.depths.length > 0 ? { depths: fused.depths } : {},
     });
     const outcome = await trainInPipeline(context, { decoder: student, tokenizer, config, stage });
     if (outcome === null) return null;

@@ -12,7 +12,8 @@ import { readJson, writeJson } from "../puzzle/json_file.ts";
 import { timeDecoders } from "../puzzle/measure.ts";
 import type { Json } from "../stage.ts";
 import type { PipelineStage, StageContext } from "./context.ts";
-import { engineFor, problemsOf, rewards, stoppable, unlessStopped } from "./problems.ts";
+import { engineFor, stoppable, unlessStopped } from "./problems.ts";
+import { problemsOf, rewardsOf } from "./questions.ts";
 
 /** What a model makes of the problems, with thinking and without. */
 type Answers = readonly EvalReport[];
@@ -23,16 +24,17 @@ export const evaluationStage: PipelineStage = {
   title: "answers problems that it has not seen, and tells how fast it is",
   run(context) {
     return unlessStopped(context.signal, async () => {
-      const before = await answersOf(context, "sft"), after = await answersOf(context, "grpo");
-      const { problems } = context.recipe.evaluation;
-      const tokens = [...before, ...after].reduce((sum, one) => sum + problems * one.tokens, 0);
+      const stages = (["sft", "grpo"] as const).filter((stage) => context.has(stage));
+      const answers: [string, Answers][] = [];
+      for (const stage of stages) answers.push([stage, await answersOf(context, stage)]);
+      const all = answers.flatMap(([, reports]) => reports);
+      const tokens = all.reduce((sum, one) => sum + one.problems * one.tokens, 0);
       return {
         tokens: Math.round(tokens),
         metrics: {
-          problems,
-          ...figures(after),
-          sft: figures(before),
-          grpo: figures(after),
+          problems: all[0]?.problems ?? 0,
+          ...figures(answers.at(-1)?.[1] ?? []),
+          ...Object.fromEntries(answers.map(([stage, reports]) => [stage, figures(reports)])),
           ...speeds(context),
         },
       };
@@ -49,8 +51,8 @@ async function answersOf(context: StageContext, stage: "sft" | "grpo"): Promise<
   const tokenizer = await context.tokenizer();
   using decoder = context.load(stage, { train: false });
   using engine = engineFor(decoder, decoder.context);
-  const rows = problemsOf(recipe, problems, "test");
-  const task = { name: "synthetic", rows, correct: rewards.correct };
+  const rows = await problemsOf(context, problems, "heldOut", decoder.context - drawn.maxTokens);
+  const task = { name: "problems", rows, correct: rewardsOf(recipe).correct };
   const generate = stoppable(engine, signal);
   const reports = await evaluate([task], { generate, tokenizer, ...drawn, seed: recipe.seed });
   writeJson(path, reports);
@@ -59,6 +61,7 @@ async function answersOf(context: StageContext, stage: "sft" | "grpo"): Promise<
 
 /** Shares, the accuracies with their intervals of 95 % confidence. */
 function figures(reports: Answers): { readonly [name: string]: Json } {
+  if (reports.length === 0) return {};
   const [on, off] = ["on", "off"].map((mode) => reports.find((one) => one.mode === mode)!);
   return {
     accuracyOn: on.accuracy.value,
@@ -83,7 +86,7 @@ function orNull(share: number): number | null {
 function speeds(context: StageContext): { readonly [name: string]: Json } {
   const { dtype, puzzle: { scenario, search: { rounds } } } = context.recipe;
   using parent = context.loadParent();
-  using child = context.load("grpo", { train: false });
+  using child = context.loadNewest({ train: false });
   const batch = Math.max(...scenario.batchSizes), used = { ...scenario, batchSizes: [batch] };
   const times = timeDecoders([parent, child], used, enginePath, rounds);
   const [parentFigures, childFigures] = [parent, child].map((decoder: Decoder, i) => ({

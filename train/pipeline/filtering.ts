@@ -10,7 +10,8 @@ import { type Rated, withoutEasy } from "../grpo/curriculum.ts";
 import { writeJson } from "../puzzle/json_file.ts";
 import { RewardPool, type RewardRow, verifiedProduct } from "../rewards/mod.ts";
 import type { PipelineStage, StageContext } from "./context.ts";
-import { engineFor, problemsOf, rewards, stoppable, unlessStopped } from "./problems.ts";
+import { engineFor, stoppable, unlessStopped } from "./problems.ts";
+import { problemsOf, rewardsOf } from "./questions.ts";
 
 /** What reinforcement learning reads: problems with their pass rates. */
 export const ratedFile = "problems.json";
@@ -41,13 +42,15 @@ export const filterStage: PipelineStage = {
 async function ratedProblems(context: StageContext): Promise<Rated<RewardRow>[]> {
   const { recipe, folder, signal, view } = context, { filter, grpo: { maxTokens } } = recipe;
   const tokenizer = await context.tokenizer();
-  using decoder = context.load("sft", { train: false });
+  using decoder = context.loadNewest({ train: false });
   using engine = engineFor(decoder, decoder.context);
-  return await measurePassRates(problemsOf(recipe, filter.prompts, "train"), {
+  const longest = decoder.context - maxTokens;
+  const problems = await problemsOf(context, filter.prompts, "train", longest);
+  return await measurePassRates(problems, {
     path: join(folder, "pass_rates.jsonl"),
     coder: new PromptCoder(tokenizer),
     generate: stoppable(engine, signal),
-    pool: new RewardPool(rewards),
+    pool: new RewardPool(rewardsOf(recipe)),
     combine: verifiedProduct(),
     samples: filter.samples,
     ...{ maxTokens, temperature: 1, topP: 1, seed: recipe.seed },

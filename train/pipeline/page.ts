@@ -51,7 +51,7 @@ export function reportPage(parts: PageParts): string {
     section("Blocks of parent and child", picture(parts)),
     section("Stages", stageTable(stages, figures)),
     section("How they went", curves(parts)),
-    section("What was published, and what this run measured", claimTable(figures)),
+    section("What was published, and what this run measured", claimTable(figures, stages)),
   ];
   return `<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>${
     escapeXml(title)
@@ -89,7 +89,7 @@ function picture({ stages, folderOf }: PageParts): string {
   const fused = stages.find(({ name }) => name === "fusion")?.metrics.groups as Json[] | undefined;
   const models = [
     ["parent", stages.some(({ name }) => name === "parent") ? "parent" : "pretrain"],
-    ["child", "puzzle"],
+    ...stages.some(({ name }) => name === "puzzle") ? [["child", "puzzle"]] : [],
     ...fused && fused.length > 0 ? [["child, fused", "fusion"]] : [],
   ].map(([name, stage]) => {
     using source = openHuggingFace(join(folderOf(stage), "model"));
@@ -161,8 +161,9 @@ function curves({ stages, folderOf }: PageParts): string {
     `<p class="note">Lines: training. Dots: held-out rows.</p>`;
 }
 
-function claimTable(figures: ReportFigures): string {
-  const rows = claimsOf(figures);
+function claimTable(figures: ReportFigures, stages: readonly StageReport[]): string {
+  const rows = claimsOf(figures).filter(({ stage }) => stages.some(({ name }) => name === stage))
+    .map(({ claim }) => claim);
   return `<div class="wide claims">${
     table(["", "published", "here"], rows, { words: [0, 1, 2] })
   }</div>` +

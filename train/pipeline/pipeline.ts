@@ -30,9 +30,11 @@ import { searchStage } from "./search.ts";
 import { tokenizerStage } from "./tokenizer.ts";
 
 /** The stages of a recipe, in order: with a parent of one's own, nothing is pretrained from the beginning. */
-export function stagesOf({ model }: Recipe): readonly PipelineStage[] {
+export function stagesOf({ model, stages }: Recipe): readonly PipelineStage[] {
   const first = model === undefined ? [tokenizerStage, pretrainingStage] : [parentStage];
-  return [...first, ...afterParent];
+  const wanted = ({ name }: PipelineStage): boolean =>
+    stages === undefined || stages.some((one) => one === name);
+  return [...first, ...afterParent.filter(wanted)];
 }
 
 const afterParent: readonly PipelineStage[] = [

@@ -1,25 +1,11 @@
 /**
- * Problems for a model, and how it answers them.
+ * How a model answers problems.
  *
  * @module
  */
 import { Engine } from "../../engine/mod.ts";
 import type { Decoder } from "../../nn/mod.ts";
-import type { Recipe } from "../config/recipe_schema.ts";
-import { rlRow, type Split } from "../data/synthetic/mod.ts";
 import { type CompletionSource, engineCompletions } from "../generator.ts";
-import { exactReward, formatReward, type Reward, type RewardRow } from "../rewards/mod.ts";
-
-/** An answer is right or not, and keeps to the reasoning switch or not; both count. */
-export const rewards: Readonly<Record<"correct" | "format", Reward>> = {
-  correct: exactReward,
-  format: formatReward,
-};
-
-/** The first problems of a split, to be answered with thinking. */
-export function problemsOf({ seed, tasks }: Recipe, count: number, split: Split): RewardRow[] {
-  return Array.from({ length: count }, (_, i) => ({ ...rlRow(i, { ...tasks, seed, split }) }));
-}
 
 /** Sequences that are answered at the same time; more make steps longer, and hardly more tokens a second. */
 const atOnce = 128;

@@ -16,7 +16,8 @@ import type { Recipe } from "../config/recipe_schema.ts";
 import { engineCompletions } from "../generator.ts";
 import type { PipelineStage } from "./context.ts";
 import { ratedFile } from "./filtering.ts";
-import { engineFor, rewards } from "./problems.ts";
+import { engineFor } from "./problems.ts";
+import { rewardsOf } from "./questions.ts";
 import { trainInPipeline } from "./training.ts";
 
 /** GRPO: answers that are right and well-formed become more likely, from easier problems to harder ones. */
@@ -27,15 +28,15 @@ export const reinforcementStage: PipelineStage = {
     const { recipe, folder } = context, { seed, grpo: config } = recipe;
     const rated = readJson<Rated<RewardRow>[]>(join(context.folderOf("filter"), ratedFile))!;
     const tokenizer = await context.tokenizer();
-    using policy = context.load("sft", { train: true });
+    using policy = context.loadNewest({ train: true });
     using engine = engineFor(policy, policy.context);
-    using start = config.klCost > 0 ? context.load("sft", { train: false }) : null;
+    using start = config.klCost > 0 ? context.loadNewest({ train: false }) : null;
     const { clipLow, clipHigh, klCost } = config;
     const stage = grpoStage({
       policy,
       tokenizer,
       prompts: curriculumOf(rated, recipe),
-      rewards,
+      rewards: rewardsOf(recipe),
       generate: engineCompletions(engine),
       refresh: () => engine.refresh(policy),
       ...start ? { reference: frozenReference(start) } : {},
