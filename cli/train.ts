@@ -37,7 +37,7 @@ interface Kind {
 const kinds: Readonly<Record<"pipeline" | "puzzle" | TokenJobConfig["stage"], Kind>> = {
   pipeline: {
     summary:
-      "The whole recipe: a tokenizer, a parent, fine-tuning with the reasoning switch, evaluation.",
+      "The whole recipe: a parent, Puzzle, fusion, distillation, fine-tuning, GRPO, a report.",
     schema: recipeSchema,
     example: "--seed 1 --pretrain.steps 500",
   },
