@@ -50,7 +50,7 @@ async function answersOf(context: StageContext, stage: "sft" | "grpo"): Promise<
   const { recipe, signal } = context, { problems, ...drawn } = recipe.evaluation;
   const tokenizer = await context.tokenizer();
   using decoder = context.load(stage, { train: false });
-  using engine = engineFor(decoder, decoder.context);
+  using engine = engineFor(decoder);
   const rows = await problemsOf(context, problems, "heldOut", decoder.context - drawn.maxTokens);
   const task = { name: "problems", rows, correct: rewardsOf(recipe).correct };
   const generate = stoppable(engine, signal);

@@ -43,7 +43,7 @@ async function ratedProblems(context: StageContext): Promise<Rated<RewardRow>[]>
   const { recipe, folder, signal, view } = context, { filter, grpo: { maxTokens } } = recipe;
   const tokenizer = await context.tokenizer();
   using decoder = context.loadNewest({ train: false });
-  using engine = engineFor(decoder, decoder.context);
+  using engine = engineFor(decoder);
   const longest = decoder.context - maxTokens;
   const problems = await problemsOf(context, filter.prompts, "train", longest);
   return await measurePassRates(problems, {

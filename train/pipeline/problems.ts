@@ -11,8 +11,8 @@ import { type CompletionSource, engineCompletions } from "../generator.ts";
 const atOnce = 128;
 
 /** An engine with room for many answers at a time. */
-export function engineFor(decoder: Decoder, longest: number): Engine {
-  const blockTokens = 16, blocks = Math.ceil(Math.min(longest, decoder.context) / blockTokens);
+export function engineFor(decoder: Decoder): Engine {
+  const blockTokens = 16, blocks = Math.ceil(decoder.context / blockTokens);
   return new Engine(decoder, {
     maxRunning: atOnce,
     blockTokens,
