@@ -44,7 +44,7 @@ import type { Decoder, ForwardOptions } from "./decoder.ts";
  *   loss.backward();
  *   return loss.item();
  * });
- * assert.ok(Math.abs(loss - Math.log(32)) < 0.2); // it knows nothing yet
+ * assert.ok(Math.abs(loss - Math.log(32)) < 1); // it knows nothing yet
  * ```
  */
 export function decoderCrossEntropy(
