@@ -44,16 +44,17 @@ class EngineThread implements Disposable {
   readonly description: EngineDescription;
   readonly #decoder: Decoder;
   readonly #engine: Engine;
-  readonly #source: EngineSource;
+  /** Ids that the tokenizer knows; models may have more. */
+  readonly #known: number;
   readonly #byId = new Map<number, Entry>();
   readonly #byGeneration = new Map<Generation, Entry>();
 
   constructor(source: EngineSource) {
-    this.#source = source;
     if (source.threads !== undefined) device().threads = source.threads;
     const { dtype } = source;
     this.#decoder = Decoder.load(source.model, { train: false, ...(dtype ? { dtype } : {}) });
     const { spec } = this.#decoder;
+    this.#known = Math.min(source.vocabularySize, spec.vocab);
     const bytesPerToken = kvBytesPerToken(spec, this.#decoder.dtype);
     this.#engine = new Engine(this.#decoder, {
       maxRunning: source.maxRunning,
@@ -85,7 +86,7 @@ class EngineThread implements Disposable {
         ...request,
         logitBias: new Map(request.logitBias),
         topLogProbs: request.logprobs ?? 0,
-        vocabularySize: Math.min(this.#source.vocabularySize, this.description.vocab),
+        vocabularySize: this.#known,
       });
       const lagMs = sharedNow() - sentMs;
       const entry = { id, generation, sentMs, lagMs, begun: false };
@@ -109,7 +110,9 @@ class EngineThread implements Disposable {
     return this.#engine.step().flatMap(({ request, event }) => {
       const entry = this.#byGeneration.get(request);
       if (entry === undefined) return [];
-      return [event.kind === "token" ? tokenOf(entry, event) : this.#endOf(entry, event)];
+      return [
+        event.kind === "token" ? tokenOf(entry, event, this.#known) : this.#endOf(entry, event),
+      ];
     });
   }
 
@@ -148,9 +151,11 @@ class EngineThread implements Disposable {
   }
 }
 
-function tokenOf(entry: Entry, event: TokenEvent): EngineTokens {
+/** `known`: ids below it are told of. */
+function tokenOf(entry: Entry, event: TokenEvent, known: number): EngineTokens {
   const { id, generation: { queueMs, reusedTokens }, sentMs, lagMs } = entry;
-  const top = event.top.map(({ id, logProb }) => [id, logProb] as const);
+  const top = event.top.filter(({ id }) => id < known)
+    .map(({ id, logProb }) => [id, logProb] as const);
   const tokens = [{ id: event.id, logprob: event.logProb, top }];
   const report = { kind: "tokens", id, tokens, atMs: sharedNow() - sentMs } as const;
   if (entry.begun) return report;

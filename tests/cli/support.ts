@@ -175,9 +175,12 @@ export const tinySpec: DecoderSpec = { ...llama, vocab: 320, context: 64, tied: 
 /** Writes a Hugging Face folder with random weights and a byte-level tokenizer that was trained on a few words. */
 export async function writeTinyModel(
   folder: string,
-  { chatTemplate }: { readonly chatTemplate?: string } = {},
+  { chatTemplate, context = tinySpec.context }: {
+    readonly chatTemplate?: string;
+    readonly context?: number;
+  } = {},
 ): Promise<void> {
-  using decoder = new Decoder(tinySpec, { seed: 3, train: false });
+  using decoder = new Decoder({ ...tinySpec, context }, { seed: 3, train: false });
   decoder.save(folder);
   const trained = trainBpe(["hello world, hello there", "what a world"], {
     vocabularySize: 300,

@@ -59,7 +59,7 @@ export async function withServer(
   if (hasStories) return await run(stories, options, test);
   await withFolder(async (folder) => {
     const model = join(folder, "model");
-    await writeTinyModel(model);
+    await writeTinyModel(model, { context: 512 });
     await run({ model, tokenizer: model }, options, test);
   });
 }
