@@ -132,10 +132,10 @@ async function tokenize(server: Server, context: Context): Promise<Response> {
   const body = await readJson(context.req.raw, server.options.limits);
   const request = checkRequest(tokenizeRequest, body);
   server.checkModel(request.model);
-  const { tokenizer, context: length } = server.model;
+  const { model } = server, { tokenizer, context: length } = model;
   const { prompt, messages } = request;
   const tokens = messages !== undefined
-    ? encodeMessages(tokenizer, messages, request.chat_template_kwargs, {
+    ? encodeMessages(model, messages, request.chat_template_kwargs, {
       addGenerationPrompt: request.add_generation_prompt,
     }).ids
     : request.add_special_tokens && prompt !== ""

@@ -73,16 +73,20 @@ export class EventStream {
   }
 
   async #write(text: string): Promise<void> {
-    if (!this.#open) throw new ClientLostError("The client has left.");
+    this.#assertOpen();
     this.#controller.enqueue(encoder.encode(text));
     this.#lastMs = performance.now();
     // Handing it over may be what shows that the client has left.
-    if (!this.#open) throw new ClientLostError("The client has left.");
+    this.#assertOpen();
     if (this.#controller.desiredSize! > 0) return;
     this.#room ??= Promise.withResolvers<void>();
     const timer = setTimeout(() => this.#giveUp(), this.#options.stallMs);
     await this.#room.promise;
     clearTimeout(timer);
+    this.#assertOpen();
+  }
+
+  #assertOpen(): void {
     if (!this.#open) throw new ClientLostError("The client has left.");
   }
 

@@ -5,7 +5,7 @@
  */
 import {
   type ChatMessage,
-  ChatTemplate,
+  type ChatTemplate,
   ChatTemplateError,
   encodeConversation,
   encodePrompt,
@@ -27,6 +27,8 @@ import type {
 export interface PromptModel {
   /** The model's tokenizer. */
   readonly tokenizer: Tokenizer;
+  /** How conversations are written. Throws ChatTemplateError for a template that does not parse. */
+  readonly template: ChatTemplate;
   /** The longest sequence, in tokens. */
   readonly context: number;
   /** Token ids of the model. */
@@ -35,14 +37,13 @@ export interface PromptModel {
 
 /** The conversation of a request as the model reads it. Throws ApiError for one that the template refuses. */
 export function encodeMessages(
-  tokenizer: Tokenizer,
+  model: Pick<PromptModel, "tokenizer" | "template">,
   messages: readonly RequestMessage[],
   variables: Readonly<Record<string, unknown>>,
   options: { readonly thinking?: boolean | undefined; readonly addGenerationPrompt?: boolean } = {},
 ): { readonly ids: number[]; readonly inside: boolean } {
   try {
-    const template = ChatTemplate.for(tokenizer);
-    return encodeConversation(tokenizer, template, messages.map(toChatMessage), {
+    return encodeConversation(model.tokenizer, model.template, messages.map(toChatMessage), {
       ...variables,
       ...options,
     });
@@ -75,7 +76,7 @@ export function thinkingOf(request: ChatRequest): boolean | undefined {
 export function chatJobs(request: ChatRequest, model: PromptModel): AnswerJob[] {
   const { tokenizer } = model;
   const { ids, inside } = encodeMessages(
-    tokenizer,
+    model,
     request.messages,
     request.chat_template_kwargs,
     { thinking: thinkingOf(request) },

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Tokenizer } from "../text/mod.ts";
+import { ChatTemplate, type Tokenizer } from "../text/mod.ts";
 import type { EngineHost } from "./engine_host.ts";
 import { ApiError } from "./errors.ts";
 import { ServerFigures } from "./figures.ts";
@@ -62,6 +62,7 @@ export class Server {
   readonly created: number = Math.floor(Date.now() / 1000);
   readonly #perKey = new Map<string, number>();
   #description: EngineDescription | null = null;
+  #template: ChatTemplate | null = null;
   #draining = false;
   #requests = 0;
   #idle = Promise.withResolvers<void>();
@@ -106,7 +107,17 @@ export class Server {
   get model(): PromptModel {
     this.#checkState();
     const { context, vocab } = this.#description!;
-    return { tokenizer: this.options.tokenizer, context, vocab };
+    const { tokenizer } = this.options;
+    const template = (): ChatTemplate => this.#template ??= ChatTemplate.for(tokenizer);
+    return {
+      tokenizer,
+      // Parsed for the first conversation, not for each.
+      get template() {
+        return template();
+      },
+      context,
+      vocab,
+    };
   }
 
   /** Makes room for a request of so many answers. Throws ApiError 503 or 429 when there is none. */
