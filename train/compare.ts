@@ -71,6 +71,35 @@ export function compareDecoders(
   return mean.value;
 }
 
+/** Measures several children of one parent on the same text: what the parent's head reads is computed once. */
+export class Comparison implements Disposable {
+  readonly #parents: readonly HeadInput[];
+
+  constructor(parent: Decoder, readonly batches: readonly TokenBatch[]) {
+    this.#parents = batches.map((batch) =>
+      noGrad(() =>
+        scope(() => {
+          const { hidden, weight } = headInput(parent, batch);
+          return { hidden: hidden.keep(), weight };
+        })
+      )
+    );
+  }
+
+  /** How far a child is from the parent. */
+  to(child: Decoder): Distance {
+    const mean = new DistanceMean();
+    this.batches.forEach((batch, i) =>
+      noGrad(() => scope(() => mean.add(this.#parents[i], headInput(child, batch), batch)))
+    );
+    return mean.value;
+  }
+
+  [Symbol.dispose](): void {
+    for (const { hidden } of this.#parents) hidden[Symbol.dispose]();
+  }
+}
+
 function headInput(decoder: Decoder, { ids, lengths }: TokenBatch): HeadInput {
   const tensor = Tensor.from(ids, [ids.length], { dtype: "i32" });
   return { hidden: decoder.hidden(tensor, { lengths }), weight: decoder.headWeight };

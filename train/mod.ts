@@ -49,7 +49,13 @@ export {
 } from "./generator.ts";
 export * from "./rewards/mod.ts";
 export * from "./grpo/mod.ts";
-export { compareDecoders, type Distance, DistanceMean, type HeadInput } from "./compare.ts";
+export {
+  compareDecoders,
+  Comparison,
+  type Distance,
+  DistanceMean,
+  type HeadInput,
+} from "./compare.ts";
 export { type DistillLosses, type DistillOptions, distillStage } from "./distill.ts";
 export * from "./puzzle/mod.ts";
 export {

@@ -134,8 +134,10 @@ export const puzzleSchema: z.ZodObject & z.ZodType<PuzzleConfig> = typed(z.stric
     layersAtOnce: whole(1).optional().describe("Blocks whose variants are in memory at once"),
   }).prefault({}),
   search: z.strictObject({
-    solutions: whole(1).default(1).describe("Architectures to find"),
-    overlap: z.number().min(0).max(1).default(0.8)
+    solutions: whole(1).default(8).describe(
+      "Solutions of the program; of several the one that measures best",
+    ),
+    overlap: z.number().min(0).max(1).default(0.9)
       .describe("Share of blocks in which further ones may agree with earlier ones"),
     draws: whole(0).default(20).describe("Random architectures to compare with"),
     rounds: whole(1).default(9).describe("How often each cost is measured"),

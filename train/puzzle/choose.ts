@@ -12,23 +12,34 @@ import {
 } from "./baselines.ts";
 import { type Constraint, resolveConstraints, rowsOf } from "./constraints.ts";
 import { describe, openSolver, search, type SearchOptions, type Solution } from "./mip.ts";
-import type { SearchSpace } from "./space.ts";
+import type { Architecture, SearchSpace } from "./space.ts";
 
 /** A simpler way to choose, and what it chose. */
 export type BaselineName = "greedy" | "random" | "parameter-maximising" | "removal-only";
+
+/** A solution of the program, and what it really loses. */
+export interface Candidate extends Solution {
+  /** What its realised model loses on calibration text; null where there was nothing to choose between. */
+  readonly measured: number | null;
+}
 
 /** What was chosen. */
 export interface Chosen {
   /** Constraints in plain numbers. */
   readonly constraints: readonly Constraint[];
-  /** What the search found, the best first. */
-  readonly solutions: readonly Solution[];
+  /** What the search found, the best first: by what was measured, else by summed scores. */
+  readonly solutions: readonly Candidate[];
   /** What each baseline would take at the best solution's batch size; several for random. Empty where one finds nothing. */
   readonly baselines: Readonly<Record<BaselineName, readonly Solution[]>>;
 }
 
 /** How to choose. */
 export interface ChooseOptions extends SearchOptions {
+  /**
+   * Measures what an architecture loses when it is realised. Sums of scores are not exact, so that it decides between
+   * several solutions; without it the program does.
+   */
+  readonly measure?: (architecture: Architecture) => number;
   /** Architectures drawn at random; 20 by default. */
   readonly draws?: number;
   /** Decides them; 0 by default. */
@@ -38,10 +49,10 @@ export interface ChooseOptions extends SearchOptions {
 /** Searches, and asks the baselines under the same limits. Throws InfeasibleError or ConstraintError. */
 export async function chooseArchitectures(
   space: SearchSpace,
-  { draws = 20, seed = 0, ...options }: ChooseOptions,
+  { draws = 20, seed = 0, measure, ...options }: ChooseOptions,
 ): Promise<Chosen> {
   const solver = options.solver ?? await openSolver();
-  const solutions = await search(space, { ...options, solver });
+  const solutions = ranked(await search(space, { ...options, solver }), measure);
   const constraints = resolveConstraints(space, options.constraints ?? []), [{ batch }] = solutions;
   const problem = { space, rows: rowsOf(space, constraints, batch) };
   const described = (architecture: readonly number[] | null): Solution[] =>
@@ -57,6 +68,17 @@ export async function chooseArchitectures(
       "removal-only": described(removalArchitecture(problem, solver)),
     },
   };
+}
+
+function ranked(
+  solutions: readonly Solution[],
+  measure: ((architecture: Architecture) => number) | undefined,
+): Candidate[] {
+  if (measure === undefined || solutions.length === 1) {
+    return solutions.map((solution) => ({ ...solution, measured: null }));
+  }
+  return solutions.map((solution) => ({ ...solution, measured: measure(solution.architecture) }))
+    .toSorted((a, b) => a.measured - b.measured);
 }
 
 /** Spearman's rank correlation of two lists; ties share their mean rank. NaN where all of one are equal. */

@@ -6,7 +6,7 @@
 import { join } from "node:path";
 import { kvBytesPerToken } from "../../engine/mod.ts";
 import { Decoder, summarize } from "../../nn/mod.ts";
-import { compareDecoders } from "../compare.ts";
+import { Comparison } from "../compare.ts";
 import type { BaselineName, Chosen } from "./choose.ts";
 import { quantitiesOf, type Quantity } from "./constraints.ts";
 import type { CostTable } from "./costs.ts";
@@ -16,7 +16,7 @@ import type { BlockLibrary } from "./library.ts";
 import { timeDecoders } from "./measure.ts";
 import type { Solution } from "./mip.ts";
 import { paretoCsv } from "./pareto.ts";
-import { choicesAt, realise } from "./realise.ts";
+import { choicesAt, realisedDistance } from "./realise.ts";
 import { paretoPlot, reportHtml } from "./report.ts";
 import type { BaselineFigures, ModelFigures, PuzzleReport } from "./report_data.ts";
 import type { FusionRecord } from "./fuse_child.ts";
@@ -44,7 +44,8 @@ export function assembleReport(
   options: PuzzleOptions,
   found: Findings,
 ): Omit<PuzzleReport, "seconds"> {
-  const { library, space, costs, chosen, fusion, pareto } = found;
+  const { parent, library, space, costs, chosen, fusion, pareto } = found;
+  using comparison = new Comparison(parent, options.heldOut);
   const [solution] = chosen.solutions, { batch } = solution;
   const named = (architecture: readonly number[]): string[] =>
     choicesAt(library.variants, architecture).map(choiceName);
@@ -60,8 +61,13 @@ export function assembleReport(
       parent: quantitiesOf(space, parentArchitecture(space), batch),
       child: solution.quantities,
     },
-    models: modelFigures(options, found, batch),
-    baselines: baselineFigures(options, found),
+    candidates: chosen.solutions.map(({ architecture, score, measured }) => ({
+      choices: named(architecture),
+      score,
+      measured,
+    })),
+    models: modelFigures(options, found, { batch, comparison }),
+    baselines: baselineFigures(options, found, comparison),
     fusion: fusion.groups.length > 0
       ? { groups: fusion.groups, dependency: fusion.dependency }
       : null,
@@ -84,7 +90,7 @@ export function assembleReport(
 function modelFigures(
   options: PuzzleOptions,
   { folder, parent, space, names }: Findings,
-  batch: number,
+  { batch, comparison }: { readonly batch: number; readonly comparison: Comparison },
 ): ModelFigures[] {
   using stack = new DisposableStack();
   const dtype = options.dtype ?? "f32";
@@ -109,7 +115,7 @@ function modelFigures(
       kvBytesPerToken: kvBytesPerToken(decoder.spec, dtype),
       prefillSeconds: Math.min(...times.map(({ prefill }) => prefill)),
       decodeTokensPerSecond: batch / Math.min(...times.map(({ decode }) => decode)),
-      ...compareDecoders(parent, decoder, options.heldOut),
+      ...comparison.to(decoder),
     };
   });
 }
@@ -117,16 +123,16 @@ function modelFigures(
 /** What the baselines chose, measured as the child is: with the library's weights, before distillation. */
 function baselineFigures(
   options: PuzzleOptions,
-  { parent, library, chosen }: Findings,
+  { library, chosen }: Findings,
+  comparison: Comparison,
 ): BaselineFigures[] {
   return Object.entries(chosen.baselines).flatMap(([name, solutions]) =>
-    solutions.map(({ architecture, score }): BaselineFigures => {
-      const choices = choicesAt(library.variants, architecture);
-      const model = realise(options.parent, library, choices);
-      using decoder = Decoder.load(model, { dtype: options.dtype ?? "f32", train: false });
-      const distance = compareDecoders(parent, decoder, options.heldOut);
-      return { name: name as BaselineName, score, choices: choices.map(choiceName), ...distance };
-    })
+    solutions.map(({ architecture, score }): BaselineFigures => ({
+      name: name as BaselineName,
+      score,
+      choices: choicesAt(library.variants, architecture).map(choiceName),
+      ...realisedDistance(options, library, architecture, comparison),
+    }))
   );
 }
 

@@ -23,7 +23,7 @@ export interface SearchOptions {
   readonly constraints?: readonly Constraint[];
   /** How many architectures to find; 1 by default. */
   readonly solutions?: number;
-  /** The share of blocks in which a further solution may agree with an earlier one; 0.8 by default. */
+  /** The share of blocks in which a further solution may agree with an earlier one; 0.9 by default. */
   readonly overlap?: number;
   /** Seconds that the solver may take for one program; 60 by default. */
   readonly timeLimit?: number;
@@ -175,7 +175,7 @@ function linearProgram({ scores, rows, cuts = [] }: Program): string {
  * Throws InfeasibleError when there is none at all, ConstraintError for constraints that make no sense.
  */
 export async function search(space: SearchSpace, options: SearchOptions = {}): Promise<Solution[]> {
-  const { solutions = 1, overlap = 0.8, timeLimit = 60, solver = await openSolver() } = options;
+  const { solutions = 1, overlap = 0.9, timeLimit = 60, solver = await openSolver() } = options;
   const constraints = resolveConstraints(space, options.constraints ?? []);
   const scores = space.layers.map((choices) => choices.map(({ score }) => score));
   const most = Math.floor(overlap * scores.length);

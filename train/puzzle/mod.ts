@@ -15,6 +15,7 @@ export { buildLibrary, type BuildOptions } from "./build_library.ts";
 export { type BypassOptions, bypassStage, variantErrors } from "./bypass.ts";
 export {
   type BaselineName,
+  type Candidate,
   chooseArchitectures,
   type ChooseOptions,
   type Chosen,
@@ -83,7 +84,13 @@ export { paretoCsv, paretoSweep, type SweepOptions } from "./pareto.ts";
 export { palette, type Plot, plotSvg, type Series } from "./plot.ts";
 export { choicesAt, type ModelData, realise, realisedSpec, searchSpace } from "./realise.ts";
 export { reportHtml } from "./report.ts";
-export type { BaselineFigures, ModelFigures, ParetoPoint, PuzzleReport } from "./report_data.ts";
+export type {
+  BaselineFigures,
+  CandidateFigures,
+  ModelFigures,
+  ParetoPoint,
+  PuzzleReport,
+} from "./report_data.ts";
 export { type PuzzleHost, type PuzzleOptions, runPuzzle } from "./run.ts";
 export { scoreLayer, type ScoreName } from "./scores.ts";
 export {

@@ -3,9 +3,14 @@
  *
  * @module
  */
-import type { CheckpointEntry, DecoderSpec, State } from "../../nn/mod.ts";
-import { castEntries } from "../../nn/mod.ts";
-import type { Distance } from "../compare.ts";
+import {
+  castEntries,
+  type CheckpointEntry,
+  Decoder,
+  type DecoderSpec,
+  type State,
+} from "../../nn/mod.ts";
+import type { Comparison, Distance } from "../compare.ts";
 import { blockCost, type CostTable } from "./costs.ts";
 import type { BlockLibrary } from "./library.ts";
 import type { ScoreName } from "./scores.ts";
@@ -77,4 +82,16 @@ export function realise(
   });
   const { dtype } = parent.entries.get("embedding.weight")!;
   return { spec: realisedSpec(library, choices), entries: castEntries(entries, dtype) };
+}
+
+/** How far the model of an architecture is from the parent, with the library's weights. */
+export function realisedDistance(
+  { parent, dtype = "f32" }: { readonly parent: ModelData; readonly dtype?: "f32" | "bf16" },
+  library: BlockLibrary,
+  architecture: readonly number[],
+  comparison: Comparison,
+): Distance {
+  const model = realise(parent, library, choicesAt(library.variants, architecture));
+  using decoder = Decoder.load(model, { dtype, train: false });
+  return comparison.to(decoder);
 }

@@ -30,6 +30,7 @@ export function reportHtml(report: PuzzleReport): string {
     section("Models", modelTable(models) + measuredNote(report)),
     section("Architectures", architectureSvg("What each block has", pictured(models))),
     section("Against simpler ways to choose", baselineTable(report)),
+    report.candidates.length > 1 ? section("What was considered", candidateTable(report)) : "",
     pareto.points.length > 1 ? section("What is lost for what is gained", paretoPlot(report)) : "",
     fusion ? section("Fused feed-forward parts", fusionText(fusion)) : "",
     section("Predicted and measured", predictionTable(report)),
@@ -118,11 +119,29 @@ function baselineTable(report: PuzzleReport): string {
       score.toFixed(4),
       kl.toFixed(4),
       loss.toFixed(4),
-      choices.map((choice) => choice === parentName ? "parent" : choice).join(" | "),
+      named(choices),
     ]),
     { words: [0, 4], chosen: 0 },
   ) + `<p class="note">All keep the same limits; before distillation, on held-out text. ` +
     `Of random architectures the one with the least measured KL is shown.</p>`;
+}
+
+function candidateTable({ candidates, score }: PuzzleReport): string {
+  return table(
+    ["predicted score", `measured ${score === "kl" ? "KL" : score}`, "choices"],
+    candidates.map(({ score, measured, choices }) => [
+      score.toFixed(4),
+      measured === null ? "–" : measured.toFixed(4),
+      named(choices),
+    ]),
+    { words: [2], chosen: 0 },
+  ) +
+    `<p class="note">Solutions of the program by what they lose on calibration text, which is not the held-out text: ` +
+    `sums of scores are not exact.</p>`;
+}
+
+function named(choices: readonly string[]): string {
+  return choices.map((choice) => choice === parentName ? "parent" : choice).join(" | ");
 }
 
 /** Of several by one name, the one with the least measured KL. */

@@ -37,6 +37,16 @@ export interface BaselineFigures extends Distance {
   readonly choices: readonly string[];
 }
 
+/** A solution of the program. */
+export interface CandidateFigures {
+  /** Each block's choice, by name. */
+  readonly choices: readonly string[];
+  /** The sum of scores. */
+  readonly score: number;
+  /** What its realised model loses on calibration text; null where it was the only one. */
+  readonly measured: number | null;
+}
+
 /** A point of the Pareto sweep. */
 export interface ParetoPoint {
   /** The quantity's value. */
@@ -65,6 +75,8 @@ export interface PuzzleReport {
   readonly predictedScore: number;
   /** What was predicted of the parent and of the child, by the measured costs of their parts. */
   readonly predicted: Readonly<Record<"parent" | "child", Readonly<Record<Quantity, number>>>>;
+  /** All that were considered; the first was chosen. */
+  readonly candidates: readonly CandidateFigures[];
   /** From the parent to the last stage. */
   readonly models: readonly ModelFigures[];
   /** What simpler ways chose. */

@@ -6,7 +6,7 @@
 import { cpSync, existsSync } from "node:fs";
 import { join } from "node:path";
 import { Decoder, type HuggingFaceConfig, openCheckpoint, writeHuggingFace } from "../../nn/mod.ts";
-import type { Distance } from "../compare.ts";
+import { Comparison, type Distance } from "../compare.ts";
 import { type DistillLosses, distillStage } from "../distill.ts";
 import { train } from "../loop.ts";
 import type { TrainOptions } from "../options.ts";
@@ -22,10 +22,10 @@ import { fuseChild, type FusionRecord } from "./fuse_child.ts";
 import type { FusionOptions } from "./fusion.ts";
 import { BlockLibrary, type LibraryOptions } from "./library.ts";
 import { paretoSweep } from "./pareto.ts";
-import { choicesAt, type ModelData, realise, searchSpace } from "./realise.ts";
+import { choicesAt, type ModelData, realise, realisedDistance, searchSpace } from "./realise.ts";
 import type { PuzzleReport } from "./report_data.ts";
 import { scoreLayer, type ScoreName } from "./scores.ts";
-import type { Scenario, SearchSpace } from "./space.ts";
+import type { Architecture, Scenario, SearchSpace } from "./space.ts";
 import { readJson, writeJson } from "./json_file.ts";
 
 /** Everything that a search is told. */
@@ -108,7 +108,7 @@ class PuzzleRun {
     const scores = await this.#timed("scores", () => this.#scores(library, parent));
     const costs = await this.#timed("costs", () => this.#costs(library));
     const space = searchSpace(library.variants, scores, costs, options.score ?? "kl");
-    const chosen = await this.#timed("search", () => this.#choose(space));
+    const chosen = await this.#timed("search", () => this.#choose(space, library, parent));
     const choices = choicesAt(library.variants, chosen.solutions[0].architecture);
     this.#realise("child", () => realise(options.parent, library, choices));
     const fusion = await this.#timed("fusion", () => this.#fuse());
@@ -176,11 +176,15 @@ class PuzzleRun {
     return costs;
   }
 
-  async #choose(space: SearchSpace): Promise<Chosen> {
+  async #choose(space: SearchSpace, library: BlockLibrary, parent: Decoder): Promise<Chosen> {
     const path = this.path("choice.json"), known = readJson<Chosen>(path);
     if (known) return known;
     this.host.tell("puzzle: the search");
-    const chosen = await chooseArchitectures(space, this.options.search);
+    const { search, score = "kl", calibration } = this.options;
+    using comparison = new Comparison(parent, calibration);
+    const measure = (architecture: Architecture): number =>
+      realisedDistance(this.options, library, architecture, comparison)[score];
+    const chosen = await chooseArchitectures(space, { measure, ...search });
     writeJson(path, chosen);
     return chosen;
   }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { kvBytesPerToken } from "../../../engine/mod.ts";
 import { Decoder, summarize } from "../../../nn/mod.ts";
-import { compareDecoders } from "../../../train/compare.ts";
+import { compareDecoders, Comparison } from "../../../train/compare.ts";
 import { buildLibrary } from "../../../train/puzzle/build_library.ts";
 import {
   greedyArchitecture,
@@ -61,11 +61,13 @@ for (const train of ["parts", "blocks"] as const) {
       const model = { spec: parentSpec, entries: parent.state() };
       const own = compareDecoders(parent, parent, heldOut);
       const scores = scoreLayer(parent, library, 1, heldOut);
+      using comparison = new Comparison(parent, heldOut);
       choicesOf(library.variants[1]).forEach((choice, j) => {
         const choices = choicesAt(library.variants, [0, j, 0]);
         const { spec, entries } = realise(model, library, choices);
         using child = new Decoder(spec, { from: entries, train: false });
         const whole = compareDecoders(parent, child, heldOut);
+        assert.deepEqual(comparison.to(child), whole);
         assert.ok(Math.abs(whole.kl - scores[j].kl) < 1e-6, `${choice.attention} ${choice.ffn}`);
         assert.ok(Math.abs(whole.loss - own.loss - scores[j].loss) < 1e-5);
         assert.ok(Math.abs(whole.cosine - scores[j].cosine) < 1e-6);

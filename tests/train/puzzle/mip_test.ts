@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { chooseArchitectures } from "../../../train/puzzle/choose.ts";
 import {
   type Constraint,
   parseConstraint,
@@ -171,6 +172,29 @@ Deno.test("further solutions differ from all earlier ones", async () => {
     }),
     { numRuns: 40, seed: 7 },
   );
+});
+
+Deno.test("of several solutions the one that measures best is chosen", async () => {
+  const space: SearchSpace = {
+    layers: [0, 1, 2].map(() =>
+      [0, 0.1, 0.2].map((score, j) => ({ name: `${j}`, score, cost: cost(10 - j, 0.001, 0, 0) }))
+    ),
+    base: cost(1, 0.001, 0, 0),
+    scenario: { promptTokens: 1, newTokens: 1, batchSizes: [1] },
+  };
+  const choose = { constraints: [parseConstraint("parameters=28")], solver, draws: 0 };
+  // The program's sums say that the first block is as good a place as any; measured, it is not.
+  const measure = ([first, ...others]: readonly number[]): number =>
+    10 * first + others.reduce((sum, j) => sum + j, 0);
+  const { solutions } = await chooseArchitectures(space, { ...choose, solutions: 5, measure });
+  assert.equal(solutions.length, 5);
+  assert.equal(solutions[0].architecture[0], 0);
+  assert.deepEqual(
+    solutions.map(({ measured }) => measured),
+    solutions.map(({ architecture }) => measure(architecture)).toSorted((a, b) => a - b),
+  );
+  const [alone] = (await chooseArchitectures(space, { ...choose, measure })).solutions;
+  assert.equal(alone.measured, null);
 });
 
 Deno.test("choices whose score is not finite are never made", () => {

@@ -24,6 +24,7 @@ function optionsFor(parent: ReturnType<typeof strongDecoder>): PuzzleOptions {
     search: {
       constraints: [parseConstraint("memory=0.6x"), parseConstraint("attention=1..2")],
       draws: 3,
+      solutions: 3,
     },
     sweep: { quantity: "memory", to: 0.4 },
     fusion: { keepLast: false, withFirst: true },
@@ -76,6 +77,9 @@ Deno.test("a search that is interrupted anywhere goes on, and ends with the same
     assert.ok(report.predicted.child.memory <= 0.6 * report.predicted.parent.memory);
     assert.equal(report.predicted.child.parameters, child.parameters);
     assert.ok(report.baselines.some(({ name }) => name === "random"));
+    const measured = report.candidates.map((candidate) => candidate.measured!);
+    assert.ok(measured.length > 1 && measured.every((loss) => loss >= measured[0]));
+    assert.deepEqual(report.candidates[0].choices, report.choices);
     for (const name of names.slice(1)) {
       using model = openCheckpoint(`${root}/whole/${name}`);
       assert.deepEqual(model.spec, report.models.find((one) => one.name === name)!.spec);
