@@ -15,14 +15,17 @@ import {
 } from "../train/data/mod.ts";
 import { rlRow } from "../train/data/synthetic/mod.ts";
 import {
+  answerRow,
   type EvalReport,
   evalTable,
   evaluate,
+  type JudgedCompletion,
   perplexityOf,
   type PerplexityReport,
   type ThinkingMode,
 } from "../train/eval/mod.ts";
 import { engineCompletions } from "../train/generator.ts";
+import { writeText } from "../train/puzzle/json_file.ts";
 import { choiceReward, exactReward, mathReward, type RewardRow } from "../train/rewards/mod.ts";
 import { runCommand } from "./command.ts";
 import { succeeded, UsageError } from "./errors.ts";
@@ -33,6 +36,7 @@ import {
   flag,
   integer,
   number,
+  text,
   texts,
   userPath,
   type Values,
@@ -43,6 +47,7 @@ const options = {
   ...modelOptions,
   data: texts("PATH", "A file or folder of rows; more than once (default: the embedded tasks)"),
   rows: integer("N", "The most rows to use", { min: 1, fallback: 200 }),
+  split: choice(["train", "validation", "test"], "Part of the embedded tasks (default: test)"),
   thinking: choice(
     ["on", "off", "both", "given"],
     "The reasoning switch of questions (default: both)",
@@ -52,6 +57,7 @@ const options = {
   maxTokens: integer("N", "The most tokens of an answer", { min: 1, fallback: 256 }),
   temperature: number("T", "0 takes the most likely token", { min: 0, fallback: 0 }),
   seed: integer("N", "Decides what is drawn", { min: 0, fallback: 0 }),
+  write: text("FILE", "Where to write the answers that ended, as conversations (JSON Lines)"),
   json: flag("End with one line of JSON"),
 };
 
@@ -62,7 +68,8 @@ const command: Command<typeof options> = {
   examples: ["", "--model ./model --data test.jsonl", "--data book.txt --json"],
   notes: [
     "Rows with an answer are questions to be answered; all others are texts and conversations " +
-    "whose perplexity is measured. Embedded tasks are of a part that nothing is trained on.",
+    "whose perplexity is measured. Embedded tasks are of a part that nothing is trained on; answers to another part " +
+    "(--split train --temperature 1 --write FILE) are what a student of this model can be fine-tuned on.",
   ],
 };
 
@@ -80,7 +87,8 @@ export function main(args: readonly string[], terminal: Terminal): Promise<numbe
       : await readRows(values, terminal);
     using model = await openModel(values, terminal);
     const perplexity = texts.length === 0 ? null : await perplexityOfRows(texts, model);
-    const answers = questions.length === 0 ? [] : await answer(questions, model, values);
+    const { reports: answers, answered } = await answer(questions, model, values);
+    if (values.write !== undefined) writeText(userPath(values.write), jsonLines(answered));
     if (perplexity !== null) {
       const { tokens, loss, perplexity: figure } = perplexity;
       terminal.write(
@@ -95,10 +103,10 @@ export function main(args: readonly string[], terminal: Terminal): Promise<numbe
   });
 }
 
-/** Problems of the embedded tasks that nothing is trained on. */
-function embedded({ rows }: Values<typeof options>): RewardRow[] {
+/** Problems of the embedded tasks, by default of a part that nothing is trained on. */
+function embedded({ rows, split = "test" }: Values<typeof options>): RewardRow[] {
   return Array.from({ length: rows }, (_, i) => {
-    const { prompt, ...row } = rlRow(i, { split: "test" });
+    const { prompt, ...row } = rlRow(i, { split });
     return { messages: prompt, ...row };
   });
 }
@@ -134,11 +142,13 @@ async function perplexityOfRows(
   );
 }
 
+/** What answers to questions were worth, and those that ended as rows, in the order of the questions. */
 async function answer(
   rows: readonly RewardRow[],
   { decoder, tokenizer }: OpenModel,
   values: Values<typeof options>,
-): Promise<EvalReport[]> {
+): Promise<{ readonly reports: readonly EvalReport[]; readonly answered: readonly Row[] }> {
+  if (rows.length === 0) return { reports: [], answered: [] };
   const isEmbedded = values.data.length === 0;
   const { reward = isEmbedded ? "exact" : "math", thinking = "both" } = values;
   const correct = { math: mathReward(), exact: exactReward, choice: choiceReward }[reward];
@@ -151,10 +161,21 @@ async function answer(
   }
   const name = isEmbedded ? "embedded" : values.data.map((path) => basename(path)).join(", ");
   using engine = new Engine(decoder);
-  return await evaluate([{ name, rows, correct }], {
+  const judged: JudgedCompletion[] = [];
+  const reports = await evaluate([{ name, rows, correct }], {
     ...{ generate: engineCompletions(engine), tokenizer, modes },
     ...{ samples, maxTokens, temperature, seed },
+    onJudged: (one) => judged.push(one),
   });
+  const place = ({ problem, mode, sample }: JudgedCompletion): number =>
+    (problem * modes.length + modes.indexOf(mode)) * samples + sample;
+  judged.sort((a, b) => place(a) - place(b));
+  const ended = judged.filter(({ completion }) => completion.ended);
+  return { reports, answered: ended.flatMap((one) => answerRow(rows[one.problem], one) ?? []) };
+}
+
+function jsonLines(rows: readonly Row[]): string {
+  return rows.map((row) => JSON.stringify(row) + "\n").join("");
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args, systemTerminal()));

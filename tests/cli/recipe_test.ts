@@ -76,9 +76,23 @@ Deno.test("the recipe leaves a report and models, which the other commands find 
       cwd,
     });
     assert.equal(generated.code, 0, generated.errors);
-    const measured = await runTask("eval", ["--rows", "2", "--max-tokens", "4", "--json"], { cwd });
+    const asked = [
+      "--rows",
+      "2",
+      "--max-tokens",
+      "4",
+      "--split",
+      "train",
+      "--write",
+      "answers.jsonl",
+    ];
+    const measured = await runTask("eval", [...asked, "--json"], { cwd });
     assert.equal(measured.code, 0, measured.errors);
-    assert.equal((lastJson(measured).answers as unknown[]).length, 2);
+    const answers = lastJson(measured).answers as { readonly ended: { readonly value: number } }[];
+    assert.equal(answers.length, 2);
+    const written = readFileSync(join(cwd, "answers.jsonl"), "utf8").trim().split("\n");
+    const ended = answers.reduce((sum, { ended }) => sum + 2 * ended.value, 0);
+    assert.equal(written.filter((line) => line !== "").length, Math.round(ended));
     const listed = await runTask("runs", [], { cwd });
     assert.match(listed.out, /^run .*\nfirst +pipeline +finished +20 /);
     const record = JSON.parse(readFileSync(join(cwd, "runs", "first", "run.json"), "utf8"));

@@ -3,6 +3,7 @@
  *
  * @module
  */
+export { answerRow } from "./answer_rows.ts";
 export {
   type EvalOptions,
   type EvalReport,

@@ -2,7 +2,14 @@ import assert from "node:assert/strict";
 import { Decoder, type DecoderSpec } from "../../../nn/mod.ts";
 import { type Tokenizer, trainBpe } from "../../../text/mod.ts";
 import { rowsOf } from "../../../train/data/mod.ts";
-import { evalTable, type EvalTask, evaluate, perplexityOf } from "../../../train/eval/mod.ts";
+import {
+  answerRow,
+  evalTable,
+  type EvalTask,
+  evaluate,
+  type JudgedCompletion,
+  perplexityOf,
+} from "../../../train/eval/mod.ts";
 import { type CompletionSource, decoderCompletions } from "../../../train/generator.ts";
 import { exactReward, mathReward } from "../../../train/rewards/mod.ts";
 
@@ -108,4 +115,31 @@ Deno.test("the perplexity of a model that knows nothing is about its vocabulary,
   assert.equal(small.tokens, sequences.reduce((sum, { ids }) => sum + ids.length - 2, 0));
   assert.ok(Math.abs(small.loss - large.loss) < 1e-6);
   assert.ok(Math.abs(Math.log(tokenizer.vocabularySize) - small.loss) < 0.5);
+});
+
+Deno.test("answers become rows to learn from, with the switch as it was", async () => {
+  const judged: JudgedCompletion[] = [];
+  await evaluate([task], {
+    generate: scripted((problem) => problem < 4),
+    tokenizer,
+    onJudged: (one) => judged.push(one),
+  });
+  const answers = judged.filter(({ problem }) => problem === 4);
+  const [on, off] = answers.map((one) => answerRow(rows[4], one)!);
+  assert.deepEqual(on, {
+    answer: "5",
+    messages: [
+      { role: "system", content: "detailed thinking on" },
+      rows[4].messages[0],
+      { role: "assistant", content: "<think>hm</think>\n\nThe answer is -1." },
+    ],
+    ended: true,
+    correct: 0,
+    format: 1,
+  });
+  assert.deepEqual((off.messages as unknown[])[0], {
+    role: "system",
+    content: "detailed thinking off",
+  });
+  assert.equal(answerRow({ prompt: "4 + 1 =", answer: "5" }, answers[0]), null);
 });
