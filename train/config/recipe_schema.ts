@@ -95,6 +95,7 @@ export interface GrpoConfig {
   readonly clipLow: number;
   readonly clipHigh: number;
   readonly klCost: number;
+  readonly order: "curriculum" | "random";
   readonly curriculum: { readonly from: number; readonly to: number; readonly width: number };
 }
 
@@ -124,6 +125,8 @@ const grpo = {
   clipLow: share().default(0.2).describe("How far probabilities may fall before it is clipped"),
   clipHigh: positive().default(0.28).describe("How far they may rise"),
   klCost: z.number().min(0).default(0).describe("What the divergence from the start costs"),
+  order: z.enum(["curriculum", "random"]).default("curriculum")
+    .describe("Whether prompts go from easy ones to hard ones"),
   curriculum: z.strictObject({
     from: share().default(0.75).describe("The mean pass rate of the first prompts"),
     to: share().default(0).describe("The mean pass rate of the last prompts"),

@@ -4,6 +4,7 @@
  * @module
  */
 import { join } from "node:path";
+import { rowsOf, streamRows } from "../data/mod.ts";
 import { GaussianCurriculum, type Rated } from "../grpo/curriculum.ts";
 import { frozenReference } from "../grpo/reference.ts";
 import { grpoStage } from "../grpo/stage.ts";
@@ -35,7 +36,9 @@ export const reinforcementStage: PipelineStage = {
     const stage = grpoStage({
       policy,
       tokenizer,
-      prompts: curriculumOf(rated, recipe),
+      prompts: config.order === "random"
+        ? streamRows(rowsOf(rated.map(({ row }) => row), "problems"), { seed })
+        : curriculumOf(rated, recipe),
       rewards: rewardsOf(recipe),
       generate: engineCompletions(engine),
       refresh: () => engine.refresh(policy),
