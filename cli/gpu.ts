@@ -41,7 +41,8 @@ export function describeGpu({ cuda, why, unused, defaultDevice }: GpuFindings): 
     const [reason, fix] = [/^[^,]*/.exec(why)![0], /[^.]*\.$/.exec(why)?.[0].trim() ?? ""];
     return [["GPU", `none, ${reason}. ${fix}`]];
   }
-  const { device: { name, capability, multiprocessors, memory }, driver, nvrtc, cublas } = cuda;
+  const { device: { name, capability, multiprocessors, memory } } = cuda;
+  const { driver, nvrtc, cublas, graphs } = cuda;
   const idle = Object.entries(unused).filter(([, path]) => path !== null);
   return [
     [
@@ -56,6 +57,7 @@ export function describeGpu({ cuda, why, unused, defaultDevice }: GpuFindings): 
     ["driver", `for CUDA ${versionText(driver.version)} at ${driver.path}`],
     ["kernels", `by NVRTC ${nvrtc.version} at ${nvrtc.path}`],
     ["products", `by cuBLAS ${cublasText(cublas.version)} at ${cublas.path}`],
+    ["graphs", graphs.enabled ? "replay what repeats" : `are not used: ${graphs.why}`],
     ...idle.map(([library, path]): [string, string] => [
       library === "cudnn" ? "cuDNN" : "NCCL",
       `at ${path}, not needed`,

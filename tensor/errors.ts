@@ -46,6 +46,12 @@ export class DeviceError extends TensorError {
   override name = "DeviceError";
 }
 
+/** Work that a CUDA graph cannot hold. */
+export class CaptureError extends TensorError {
+  /** Name of the class. */
+  override name = "CaptureError";
+}
+
 /** An allocation beyond the memory limit. */
 export class OutOfMemoryError extends TensorError {
   /** Name of the class. */

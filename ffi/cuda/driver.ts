@@ -13,6 +13,8 @@ const attributes = {
 } as const;
 
 const maxDynamicSharedBytes = 8, nonBlocking = 1, disableTiming = 2, mappedPortable = 3;
+/** While a stream is captured in this mode, this thread may still allocate memory. */
+const relaxedCapture = 2;
 
 /** What a device says of itself. */
 export interface CudaDevice {
@@ -131,7 +133,7 @@ export class CudaDriver {
     this.check(this.#c.cuMemFree_v2(Deno.UnsafePointer.create(BigInt(address))), "cuMemFree_v2");
   }
 
-  /** Memory of the host that the device reads and writes directly, as JavaScript sees it; it is never given back. */
+  /** Memory of the host that the device reads and writes directly, as JavaScript sees it. */
   allocateHost(bytes: number): { readonly address: number; readonly buffer: ArrayBuffer } {
     const pointer = outPointer((out) =>
       this.check(this.#c.cuMemHostAlloc(out, BigInt(bytes), mappedPortable), "cuMemHostAlloc")
@@ -140,6 +142,11 @@ export class CudaDriver {
       address: Number(Deno.UnsafePointer.value(pointer)),
       buffer: Deno.UnsafePointerView.getArrayBuffer(pointer, bytes),
     };
+  }
+
+  /** Gives memory of the host back, after all work that uses it; nobody may look at its buffer any more. */
+  freeHost(address: number): void {
+    this.check(this.#c.cuMemFreeHost(Deno.UnsafePointer.create(BigInt(address))), "cuMemFreeHost");
   }
 
   /** Starts a copy from the host's memory, which must stay as it is until the stream has come there. */
@@ -235,5 +242,50 @@ export class CudaDriver {
     parameters: Deno.PointerObject,
   ): number {
     return this.#c.cuLaunchKernel(kernel, x, y, z, threads, 1, 1, shared, stream, parameters, null);
+  }
+
+  /** What a stream is given from now on is not done, but becomes a graph. */
+  beginCapture(stream: Deno.PointerObject): void {
+    const status = this.#c.cuStreamBeginCapture_v2(stream, relaxedCapture);
+    this.check(status, "cuStreamBeginCapture_v2");
+  }
+
+  /** The graph of what a stream was given since `beginCapture`. Throws NativeError when one of the calls was not allowed. */
+  endCapture(stream: Deno.PointerObject): Deno.PointerObject {
+    return outPointer((out) =>
+      this.check(this.#c.cuStreamEndCapture(stream, out), "cuStreamEndCapture")
+    );
+  }
+
+  /** How many launches and copies a graph is made of. */
+  graphSize(graph: Deno.PointerObject): number {
+    return outInteger((out) =>
+      this.check(this.#c.cuGraphGetNodes(graph, null, out), "cuGraphGetNodes")
+    );
+  }
+
+  /** A graph made ready to be launched; it does not need the other any more. */
+  instantiateGraph(graph: Deno.PointerObject): Deno.PointerObject {
+    return outPointer((out) =>
+      this.check(
+        this.#c.cuGraphInstantiateWithFlags(out, graph, 0n),
+        "cuGraphInstantiateWithFlags",
+      )
+    );
+  }
+
+  /** Starts all of a graph that was made ready, in order; returns the status. */
+  launchGraph(executable: Deno.PointerObject, stream: Deno.PointerObject): number {
+    return this.#c.cuGraphLaunch(executable, stream);
+  }
+
+  /** Gives a graph back. */
+  destroyGraph(graph: Deno.PointerObject): void {
+    this.check(this.#c.cuGraphDestroy(graph), "cuGraphDestroy");
+  }
+
+  /** Gives a graph back that was made ready. */
+  destroyExecutable(executable: Deno.PointerObject): void {
+    this.check(this.#c.cuGraphExecDestroy(executable), "cuGraphExecDestroy");
   }
 }

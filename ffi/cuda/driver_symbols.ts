@@ -21,6 +21,7 @@ export const driverSymbols = {
   cuMemAlloc_v2: { parameters: ["buffer", "usize"], result: "i32" },
   cuMemFree_v2: { parameters: ["pointer"], result: "i32" },
   cuMemHostAlloc: { parameters: ["buffer", "usize", "u32"], result: "i32" },
+  cuMemFreeHost: { parameters: ["pointer"], result: "i32" },
   cuMemcpyHtoDAsync_v2: { parameters: ["pointer", "pointer", "usize", "pointer"], result: "i32" },
   cuMemcpyDtoHAsync_v2: { parameters: ["pointer", "pointer", "usize", "pointer"], result: "i32" },
 
@@ -30,6 +31,14 @@ export const driverSymbols = {
   cuEventCreate: { parameters: ["buffer", "u32"], result: "i32" },
   cuEventRecord: { parameters: ["pointer", "pointer"], result: "i32" },
   cuEventSynchronize: { parameters: ["pointer"], result: "i32" },
+
+  cuStreamBeginCapture_v2: { parameters: ["pointer", "i32"], result: "i32" },
+  cuStreamEndCapture: { parameters: ["pointer", "buffer"], result: "i32" },
+  cuGraphGetNodes: { parameters: ["pointer", "pointer", "buffer"], result: "i32" },
+  cuGraphInstantiateWithFlags: { parameters: ["buffer", "pointer", "u64"], result: "i32" },
+  cuGraphLaunch: { parameters: ["pointer", "pointer"], result: "i32" },
+  cuGraphDestroy: { parameters: ["pointer"], result: "i32" },
+  cuGraphExecDestroy: { parameters: ["pointer"], result: "i32" },
 
   cuModuleLoadData: { parameters: ["buffer", "buffer"], result: "i32" },
   cuModuleGetFunction: { parameters: ["buffer", "pointer", "buffer"], result: "i32" },

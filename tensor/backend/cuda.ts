@@ -19,6 +19,7 @@ import type { AnyOp, CudaKernel, MatrixProduct, View } from "../op.ts";
 import { fill } from "../ops/fill.ts";
 import { Storage } from "../storage.ts";
 import type { Backend } from "./backend.ts";
+import { type CudaGraph, type GraphMemory, GraphRecorder } from "./cuda_graph.ts";
 import { CudaKernels } from "./cuda_kernels.ts";
 import { CudaLauncher } from "./cuda_launcher.ts";
 import { type BlockSource, deviceSegment, ExactBlocks, StagingRing } from "./cuda_memory.ts";
@@ -40,6 +41,26 @@ export interface CudaDescription {
   readonly nvrtc: { readonly path: string; readonly version: string };
   /** cuBLAS's file and version. */
   readonly cublas: { readonly path: string; readonly version: number };
+  /** Whether work that repeats is captured as graphs. */
+  readonly graphs: CudaGraphSetting;
+}
+
+/** Whether graphs are used. */
+export interface CudaGraphSetting {
+  /** Whether they are. */
+  readonly enabled: boolean;
+  /** Why not; empty when they are. */
+  readonly why: string;
+}
+
+/** Graphs are used unless `DENOTRON_CUDA_GRAPHS` is 0, or every kernel is waited for. */
+function graphSetting(debug: boolean): CudaGraphSetting {
+  if (Deno.env.get("DENOTRON_CUDA_GRAPHS") === "0") {
+    return { enabled: false, why: "DENOTRON_CUDA_GRAPHS is 0" };
+  }
+  return debug
+    ? { enabled: false, why: "DENOTRON_CUDA_DEBUG waits for each kernel" }
+    : { enabled: true, why: "" };
 }
 
 /** A GPU as a device. */
@@ -53,6 +74,9 @@ export class CudaBackend implements Backend {
   readonly #staging: StagingRing;
   readonly #launcher: CudaLauncher;
   readonly #kernels: CudaKernels;
+  readonly #recorder: GraphRecorder;
+  /** Whether work that repeats is captured as graphs. */
+  readonly graphs: CudaGraphSetting;
   readonly #onHost = new Set<string>(); // ops of which was said that they run there
   #nvrtc: Nvrtc | null = null;
   #cublas: Cublas | null = null;
@@ -64,6 +88,7 @@ export class CudaBackend implements Backend {
    */
   constructor(ordinal = 0) {
     const debug = Deno.env.get("DENOTRON_CUDA_DEBUG") === "1";
+    this.graphs = graphSetting(debug);
     const driver = this.#driver = new CudaDriver();
     this.#device = driver.device(ordinal);
     const { name, capability } = this.#device;
@@ -85,6 +110,7 @@ export class CudaBackend implements Backend {
     this.#staging = new StagingRing(driver, this.#stream);
     this.#launcher = new CudaLauncher(driver, this.#stream, debug);
     this.#kernels = new CudaKernels(driver, () => this.#compiler(), this.#device);
+    this.#recorder = new GraphRecorder(driver, this.#stream, this.#launcher, this.#blocks);
   }
 
   /** Figures of its memory, in bytes. */
@@ -117,18 +143,35 @@ export class CudaBackend implements Backend {
       driver: { path, version },
       nvrtc: { path: compiler.path, version: compiler.version },
       cublas: { path: cublas.path, version: cublas.version },
+      graphs: this.graphs,
     };
   }
 
   allocate(bytes: number): Storage {
-    return new Storage(this, this.#blocks.take(bytes));
+    return new Storage(this, this.#recorder.take(bytes));
   }
 
   free(storage: Storage): void {
-    this.#blocks.give(storage.block);
+    this.#recorder.give(storage.block);
+  }
+
+  /** Memory for graphs that are replayed one after the other. */
+  graphMemory(): GraphMemory {
+    return this.#recorder.memory();
+  }
+
+  /**
+   * A graph of what `body` launches, all of which must have run before, so that kernels are loaded. Nothing is computed
+   * until the graph is replayed. What the body makes lies in `memory`; numbers that it takes from the host are the same in
+   * each replay. Throws CaptureError when the body reads values, or does what no graph can hold.
+   */
+  capture<T>(memory: GraphMemory, body: () => T): CudaGraph<T> {
+    this.#products(); // starting it is not possible while a graph is captured
+    return this.#recorder.capture(memory, body);
   }
 
   write(to: Storage, offset: number, from: Uint8Array): void {
+    if (this.#recorder.write(to, offset, from)) return;
     const ring = this.#staging;
     for (let start = 0; start < from.length; start += ring.most) {
       const part = from.subarray(start, start + ring.most);
@@ -140,6 +183,7 @@ export class CudaBackend implements Backend {
   }
 
   read(from: Storage, offset: number, to: Uint8Array): void {
+    this.#recorder.forbid("values are read");
     const ring = this.#staging;
     for (let start = 0; start < to.length; start += ring.most) {
       const part = to.subarray(start, start + ring.most);
@@ -153,6 +197,8 @@ export class CudaBackend implements Backend {
 
   run(op: AnyOp, inputs: readonly View[], outputs: readonly View[], params: unknown): void {
     if (isNothing(outputs)) return;
+    this.#recorder.hold(inputs);
+    this.#recorder.hold(outputs);
     const cuda = op.kernel?.cuda;
     if (!cuda) return this.#runOnHost(op, inputs, outputs, params);
     if ("calls" in cuda) {
@@ -173,6 +219,7 @@ export class CudaBackend implements Backend {
   }
 
   synchronize(): Promise<void> {
+    this.#recorder.forbid("the device is waited for");
     return this.#launcher.settle();
   }
 
@@ -203,7 +250,7 @@ export class CudaBackend implements Backend {
     const reads = typeof strided === "function" ? strided : strided ? () => true : isContiguous;
     withReadable(this, inputs, reads, (readable) => {
       const bytes = cuda.scratch?.(readable, outputs, params) ?? 0;
-      const scratch = bytes > 0 ? this.#blocks.take(bytes) : null;
+      const scratch = bytes > 0 ? this.#recorder.take(bytes) : null;
       const at = scratch ? scratch.segment.address + scratch.offset : 0;
       try {
         kernel.arguments(this.#launcher.arguments, readable, outputs, params);
@@ -212,7 +259,7 @@ export class CudaBackend implements Backend {
           this.#launcher.launch(op.name, family.find(entry, shared), launch, at);
         }
       } finally {
-        if (scratch) this.#blocks.give(scratch);
+        if (scratch) this.#recorder.give(scratch);
       }
     });
   }

@@ -27,6 +27,9 @@ export class CudaLauncher {
   readonly #faultCopy: { readonly address: number; readonly words: BigInt64Array };
   readonly #names: string[] = new Array(remembered).fill("");
   readonly #afterEach: boolean;
+  /** Launches that graphs repeat: their numbers, and the ops. */
+  readonly #captured = new Map<number, string>();
+  #capturing: Map<number, string> | null = null;
   #count = 0;
 
   /** Starts kernels on `stream`; waits for each of them when `afterEach`, so that errors name the right one. */
@@ -64,6 +67,7 @@ export class CudaLauncher {
     const grid = typeof blocks === "number" ? [blocks, 1, 1] as const : blocks;
     if (grid.includes(0)) return;
     this.#names[this.#count % remembered] = op;
+    this.#capturing?.set(this.#count, op);
     this.#parameters[3] = BigInt(scratch);
     this.#parameters[4] = BigInt(this.#count++);
     const status = this.#driver.launch(
@@ -74,6 +78,29 @@ export class CudaLauncher {
     );
     if (status !== 0) throw this.#failure(status, `cuLaunchKernel for ${op}`);
     if (this.#afterEach) this.synchronize();
+  }
+
+  /** Runs `body`, whose launches a graph will repeat: `names` learns their numbers and ops. */
+  remembering<T>(names: Map<number, string>, body: () => T): T {
+    this.#capturing = names;
+    try {
+      return body();
+    } finally {
+      this.#capturing = null;
+      for (const [launch, op] of names) this.#captured.set(launch, op);
+    }
+  }
+
+  /** Launches that nothing repeats any more. */
+  forget(names: ReadonlyMap<number, string>): void {
+    for (const launch of names.keys()) this.#captured.delete(launch);
+  }
+
+  /** Starts all of a graph. */
+  replay(executable: Deno.PointerObject): void {
+    this.#names[this.#count++ % remembered] = "a graph";
+    const status = this.#driver.launchGraph(executable, this.#stream);
+    if (status !== 0) throw this.#failure(status, "cuGraphLaunch");
   }
 
   /**
@@ -123,6 +150,8 @@ export class CudaLauncher {
   }
 
   #nameOf(launch: number): string {
+    const captured = this.#captured.get(launch);
+    if (captured !== undefined) return captured;
     return this.#count - launch <= remembered ? this.#names[launch % remembered] : "an earlier op";
   }
 

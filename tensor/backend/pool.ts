@@ -60,7 +60,7 @@ const alignment = 64;
 const smallLimit = 4096; // up to here blocks come from slabs of one size each, and are never merged
 const slabBytes = 64 * 1024;
 const largeGrain = 4096;
-const segmentBytes = 32 * 1024 * 1024;
+const defaultSegmentBytes = 32 * 1024 * 1024;
 const segmentGrain = 2 * 1024 * 1024; // huge pages
 
 const roundUp = (value: number, grain: number): number => Math.ceil(value / grain) * grain;
@@ -70,11 +70,13 @@ export class Pool {
   readonly #source: SegmentSource;
   readonly #small: MemoryBlock[][] = []; // free small blocks, by bytes / alignment
   readonly #large: MemoryBlock[] = []; // free large blocks, smallest first
+  readonly #segmentBytes: number;
   readonly #stats: MemoryStats;
 
-  /** A pool over `source` that reserves at most `limit` bytes. */
-  constructor(source: SegmentSource, limit: number) {
+  /** A pool over `source` that reserves at most `limit` bytes, at least `segmentBytes` at a time while it can. */
+  constructor(source: SegmentSource, limit: number, segmentBytes: number = defaultSegmentBytes) {
     this.#source = source;
+    this.#segmentBytes = segmentBytes;
     this.#stats = { inUse: 0, blocks: 0, peak: 0, reserved: 0, limit };
   }
 
@@ -168,7 +170,7 @@ export class Pool {
 
   #reserve(bytes: number): MemoryBlock {
     const stats = this.#stats;
-    let size = Math.max(segmentBytes, roundUp(bytes, segmentGrain));
+    let size = Math.max(this.#segmentBytes, roundUp(bytes, segmentGrain));
     if (stats.reserved + size > stats.limit) this.trim();
     if (stats.reserved + size > stats.limit) size = bytes;
     if (stats.reserved + size > stats.limit) throw this.#outOfMemory(bytes);

@@ -15,6 +15,7 @@ const here = fileURLToPath(new URL(".", import.meta.url));
 const sources = [
   "fibers.cpp",
   "memory.cpp",
+  "streams.cpp",
   "driver.cpp",
   "nvrtc.cpp",
   "cublas.cpp",

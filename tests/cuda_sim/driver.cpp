@@ -1,86 +1,16 @@
-// libcuda: one device, streams that run at once or when somebody waits, modules made by the simulated NVRTC.
+// libcuda: one device, modules made by the simulated NVRTC, and their launches.
 #include "runtime.h"
 #include <cstdio>
 #include <cstdlib>
-#include <deque>
 #include <dlfcn.h>
 #include <memory>
-#include <set>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <vector>
 
-struct Stream {
-  std::deque<std::function<int()>> work;
-};
-struct Event {
-  bool done = true;
-  Stream *stream = nullptr;
-};
-
-static Stream default_stream;
-static std::set<Stream *> streams;
-// After a kernel has failed every call fails, as on a device.
-static int sticky = OK;
-
 int planted_failure(const char *function) {
   const std::string given = setting("CUDASIM_FAIL"), prefix = std::string(function) + "=";
   return given.compare(0, prefix.size(), prefix) == 0 ? atoi(given.c_str() + prefix.size()) : OK;
-}
-
-// --- Streams and events ---
-
-static int run_one(Stream *stream) {
-  const std::function<int()> work = std::move(stream->work.front());
-  stream->work.pop_front();
-  const int status = sticky == OK ? work() : sticky;
-  if (status != OK && sticky == OK) sticky = status;
-  return status;
-}
-
-static int finish(Stream *stream) {
-  while (!stream->work.empty()) run_one(stream);
-  return sticky;
-}
-
-void finish_streams() {
-  finish(&default_stream);
-  for (Stream *stream : streams) finish(stream);
-}
-
-int enqueue(Stream *stream, std::function<int()> work) {
-  if (sticky != OK) return sticky;
-  if (!stream) stream = &default_stream;
-  stream->work.push_back(std::move(work));
-  if (setting("CUDASIM_DELAY") == "1") return OK;
-  while (!stream->work.empty()) run_one(stream);
-  return OK; // what failed is told when somebody waits
-}
-
-EXPORT int cuStreamCreate(Stream **stream, unsigned) {
-  streams.insert(*stream = new Stream);
-  return OK;
-}
-EXPORT int cuStreamSynchronize(Stream *stream) {
-  if (const int status = planted_failure("cuStreamSynchronize")) return status;
-  return finish(stream ? stream : &default_stream);
-}
-EXPORT int cuStreamQuery(Stream *stream) {
-  if (!stream) stream = &default_stream;
-  if (!stream->work.empty()) run_one(stream);
-  return sticky != OK ? sticky : stream->work.empty() ? OK : NOT_READY;
-}
-EXPORT int cuEventCreate(Event **event, unsigned) {
-  *event = new Event;
-  return OK;
-}
-EXPORT int cuEventRecord(Event *event, Stream *stream) {
-  event->done = false, event->stream = stream ? stream : &default_stream;
-  return enqueue(stream, [=] { return event->done = true, OK; });
-}
-EXPORT int cuEventSynchronize(Event *event) {
-  while (!event->done && !event->stream->work.empty()) run_one(event->stream);
-  return sticky;
 }
 
 // --- The device ---
@@ -104,7 +34,10 @@ EXPORT int cuDeviceGetAttribute(int *value, int attribute, int) {
   }
   return OK;
 }
-EXPORT int cuDevicePrimaryCtxRetain(void **context, int) { return *context = &default_stream, OK; }
+EXPORT int cuDevicePrimaryCtxRetain(void **context, int) {
+  static char primary;
+  return *context = &primary, OK;
+}
 EXPORT int cuCtxSetCurrent(void *) { return OK; }
 
 struct StatusText {
@@ -124,6 +57,12 @@ static const StatusText texts[] = {
     {OUT_OF_RESOURCES, "CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES", "too many resources requested for launch"},
     {MISALIGNED, "CUDA_ERROR_MISALIGNED_ADDRESS", "misaligned address"},
     {LAUNCH_FAILED, "CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"},
+    {ILLEGAL_STATE, "CUDA_ERROR_ILLEGAL_STATE", "the operation cannot be performed in the present state"},
+    {CAPTURE_UNSUPPORTED, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "operation not permitted when stream is capturing"},
+    {CAPTURE_INVALIDATED, "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED",
+     "operation failed due to a previous error during capture"},
+    {CAPTURED_EVENT, "CUDA_ERROR_CAPTURED_EVENT",
+     "operation not permitted on an event last recorded in a capturing stream"},
     {803, "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH", "system has unsupported display driver / cuda driver combination"},
 };
 static const StatusText *text_of(int status) {
@@ -142,19 +81,13 @@ EXPORT int cuGetErrorString(int status, const char **string) {
   *string = kernel && !failure_text().empty() ? failure_text().c_str() : text ? text->text : nullptr;
   return OK;
 }
-// Forgets that a kernel failed. There is no such call on a device.
-EXPORT void cudasimReset() {
-  for (Stream *stream : streams) stream->work.clear();
-  sticky = OK;
-  set_failure("");
-}
-
 // --- Modules and launches ---
 
 static const char image_mark[8] = {'C', 'U', 'D', 'A', 'S', 'I', 'M', '\n'};
 
 // An image is a shared library behind a mark and its size.
 EXPORT int cuModuleLoadData(void **module, const char *image) {
+  if (const int status = refuse_unsafe_call()) return status;
   if (memcmp(image, image_mark, sizeof image_mark)) return INVALID_IMAGE;
   uint64_t bytes;
   memcpy(&bytes, image + 8, 8);

@@ -13,8 +13,6 @@ static std::map<uintptr_t, size_t> allocations, freed, pinned;
 static size_t used = 0;
 static char *range_start = nullptr, *range_next = nullptr;
 
-void finish_streams();
-
 static size_t whole_pages(size_t bytes) { return (bytes + PAGE - 1) / PAGE * PAGE; }
 
 static std::map<uintptr_t, size_t>::iterator holder(std::map<uintptr_t, size_t> &all, uintptr_t address) {
@@ -53,6 +51,7 @@ std::string describe_address(uintptr_t address) {
 
 EXPORT int cuMemAlloc_v2(uint64_t *address, size_t bytes) {
   if (const int status = planted_failure("cuMemAlloc_v2")) return status;
+  if (const int status = refuse_unsafe_call()) return status;
   if (!bytes) return INVALID_VALUE;
   if (used + bytes > DEVICE_BYTES) return OUT_OF_MEMORY;
   if (!range_start)
@@ -71,6 +70,7 @@ EXPORT int cuMemAlloc_v2(uint64_t *address, size_t bytes) {
 }
 
 EXPORT int cuMemFree_v2(uint64_t address) {
+  if (const int status = refuse_unsafe_call()) return status;
   finish_streams();
   const auto found = allocations.find(address);
   if (found == allocations.end()) return INVALID_VALUE;
@@ -93,20 +93,32 @@ EXPORT int cuDeviceTotalMem_v2(size_t *bytes, int) {
 }
 
 EXPORT int cuMemHostAlloc(void **address, size_t bytes, unsigned) {
+  if (const int status = refuse_unsafe_call()) return status;
   *address = aligned_alloc(PAGE, whole_pages(bytes));
   if (!*address) return OUT_OF_MEMORY;
   pinned[(uintptr_t)*address] = bytes;
   return OK;
 }
 
-// Copies to the device read memory of the host that is not pinned before they return, as CUDA does.
+EXPORT int cuMemFreeHost(void *address) {
+  if (const int status = refuse_unsafe_call()) return status;
+  finish_streams();
+  if (!pinned.erase((uintptr_t)address)) return INVALID_VALUE;
+  return ::free(address), OK;
+}
+
+// Copies to the device read memory of the host that is not pinned before they return, as CUDA does. A graph reads the
+// host's memory each time that it is launched.
 EXPORT int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t bytes, Stream *stream) {
   if (bytes && !is_allocated(to, bytes)) return INVALID_VALUE;
   if (is_pinned((uintptr_t)from)) return enqueue(stream, [=] { return memcpy((void *)to, from, bytes), OK; });
+  if (const int status = refuse_while_captured(stream)) return status;
   std::vector<char> copy((const char *)from, (const char *)from + bytes);
   return enqueue(stream, [=] { return memcpy((void *)to, copy.data(), bytes), OK; });
 }
 EXPORT int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t bytes, Stream *stream) {
   if (bytes && !is_allocated(from, bytes)) return INVALID_VALUE;
+  if (!is_pinned((uintptr_t)to))
+    if (const int status = refuse_while_captured(stream)) return status;
   return enqueue(stream, [=] { return memcpy(to, (const void *)from, bytes), OK; });
 }

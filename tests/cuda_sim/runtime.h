@@ -14,12 +14,16 @@ enum {
   NO_DEVICE = 100,
   INVALID_DEVICE = 101,
   INVALID_IMAGE = 200,
+  ILLEGAL_STATE = 401,
   NOT_FOUND = 500,
   NOT_READY = 600,
   ILLEGAL_ADDRESS = 700,
   OUT_OF_RESOURCES = 701,
   MISALIGNED = 716,
   LAUNCH_FAILED = 719,
+  CAPTURE_UNSUPPORTED = 900,
+  CAPTURE_INVALIDATED = 901,
+  CAPTURED_EVENT = 907,
 };
 
 // How the simulator behaves; read from the environment at each launch.
@@ -52,9 +56,14 @@ bool is_allocated(uintptr_t address, size_t bytes);
 std::string describe_address(uintptr_t address);
 bool is_pinned(uintptr_t address);
 
-// Streams: work in order.
+// Streams: work in order, or the nodes of a graph while they are captured.
 struct Stream;
 int enqueue(Stream *stream, std::function<int()> work);
+void finish_streams();
+bool is_captured(Stream *stream);
+// The status of a call that no captured stream allows, or none but those captured in relaxed mode; OK where none is.
+int refuse_while_captured(Stream *stream);
+int refuse_unsafe_call();
 
 // Looking at accesses.
 void begin_checked_launch();

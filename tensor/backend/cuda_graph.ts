@@ -1,0 +1,262 @@
+/**
+ * CUDA graphs: launches that are taken down once and started again with one call, which costs the host next to nothing.
+ *
+ * A graph repeats its launches with the addresses and numbers that they had. What differs from time to time must
+ * therefore lie in device memory, and all memory that the launches touch must stay theirs: a graph holds on to tensors
+ * that were there before, and what is made while it is captured comes from a `GraphMemory`.
+ *
+ * @module
+ */
+import { NativeError } from "../../ffi/mod.ts";
+import type { CudaDriver } from "../../ffi/cuda/mod.ts";
+import { CaptureError } from "../errors.ts";
+import type { View } from "../op.ts";
+import type { Storage } from "../storage.ts";
+import type { CudaLauncher } from "./cuda_launcher.ts";
+import type { BlockSource } from "./cuda_memory.ts";
+import { type MemoryBlock, type MemorySegment, Pool } from "./pool.ts";
+
+/** Small, because graphs of small models need little. */
+const segmentBytes = 2 * 1024 * 1024;
+
+/**
+ * Memory for what graphs compute on the way, cut from blocks of the device's pool that stay taken. Graphs may share one:
+ * what one of them leaves there holds until another one is replayed.
+ */
+export class GraphMemory implements Disposable {
+  readonly #device: BlockSource;
+  readonly #owners: Map<MemorySegment, GraphMemory>;
+  readonly #taken = new Map<MemorySegment, MemoryBlock>();
+  readonly #pool: Pool;
+  #closed = false;
+
+  /** Empty; `owners` learns which segments are this memory's. */
+  constructor(device: BlockSource, owners: Map<MemorySegment, GraphMemory>) {
+    [this.#device, this.#owners] = [device, owners];
+    const source = {
+      allocate: (bytes: number) => this.#allocate(bytes),
+      release: (segment: MemorySegment) => this.#release(segment),
+    };
+    this.#pool = new Pool(source, Infinity, segmentBytes);
+  }
+
+  #allocate(bytes: number): MemorySegment {
+    const block = this.#device.take(bytes), { segment: { address }, offset } = block;
+    const segment = { address: address + offset, bytes: block.bytes, buffer: null, start: 0 };
+    this.#taken.set(segment, block);
+    this.#owners.set(segment, this);
+    return segment;
+  }
+
+  #release(segment: MemorySegment): void {
+    this.#device.give(this.#taken.get(segment)!);
+    this.#taken.delete(segment);
+    this.#owners.delete(segment);
+  }
+
+  /** Bytes of the device that it has taken. */
+  get reserved(): number {
+    return this.#pool.stats.reserved;
+  }
+
+  /** A block of at least `bytes` bytes. Throws OutOfMemoryError when the device has none. */
+  take(bytes: number): MemoryBlock {
+    return this.#pool.take(bytes);
+  }
+
+  /** Give a block back, for later captures. */
+  give(block: MemoryBlock): void {
+    this.#pool.give(block);
+    this.#releaseUnused();
+  }
+
+  /** Gives everything back to the device, as soon as no tensor lies there. Its graphs must be gone. */
+  [Symbol.dispose](): void {
+    this.#closed = true;
+    this.#releaseUnused();
+  }
+
+  #releaseUnused(): void {
+    if (!this.#closed || this.#pool.stats.blocks > 0) return;
+    for (const segment of this.#taken.keys()) this.#release(segment);
+  }
+}
+
+/** What a graph needs for as long as it may be replayed. */
+class Holdings implements Disposable {
+  readonly #driver: CudaDriver;
+  readonly #storages = new Set<Storage>();
+  readonly #pinned: number[] = [];
+
+  constructor(driver: CudaDriver) {
+    this.#driver = driver;
+  }
+
+  /** Keeps a tensor's memory. */
+  hold(storage: Storage): void {
+    if (!this.#storages.has(storage)) this.#storages.add(storage.retain());
+  }
+
+  /** Keeps bytes where the device reads them whenever the graph is replayed. Returns their address. */
+  keep(bytes: Uint8Array): number {
+    const { address, buffer } = this.#driver.allocateHost(bytes.length);
+    this.#pinned.push(address);
+    new Uint8Array(buffer).set(bytes);
+    return address;
+  }
+
+  [Symbol.dispose](): void {
+    for (const storage of this.#storages) storage.release();
+    for (const address of this.#pinned) this.#driver.freeHost(address);
+  }
+}
+
+/** A graph that was captured. */
+export class CudaGraph<T> implements Disposable {
+  /** What the body returned; its tensors have values after each replay. */
+  readonly result: T;
+  /** Launches and copies. */
+  readonly size: number;
+  readonly #replay: () => void;
+  readonly #release: () => void;
+  #disposed = false;
+
+  /** Called by `GraphRecorder`. */
+  constructor(result: T, size: number, replay: () => void, release: () => void) {
+    [this.result, this.size, this.#replay, this.#release] = [result, size, replay, release];
+  }
+
+  /** Starts everything in it again. Throws CaptureError when it was disposed, NativeError when it does not start. */
+  replay(): void {
+    if (this.#disposed) throw new CaptureError("graph: it was disposed. Capture it again.");
+    this.#replay();
+  }
+
+  /** Lets go of the memory that it holds. Its result is its maker's. Safe to call twice. */
+  [Symbol.dispose](): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#release();
+  }
+}
+
+/** Captures graphs on one stream, and knows which memory is whose while it does. */
+export class GraphRecorder {
+  readonly #driver: CudaDriver;
+  readonly #stream: Deno.PointerObject;
+  readonly #launcher: CudaLauncher;
+  readonly #device: BlockSource;
+  readonly #owners = new Map<MemorySegment, GraphMemory>();
+  #capture: { readonly memory: GraphMemory; readonly holdings: Holdings } | null = null;
+
+  /** Captures what `launcher` starts on `stream`; memory is that of `device`. */
+  constructor(
+    driver: CudaDriver,
+    stream: Deno.PointerObject,
+    launcher: CudaLauncher,
+    device: BlockSource,
+  ) {
+    [this.#driver, this.#stream] = [driver, stream];
+    [this.#launcher, this.#device] = [launcher, device];
+  }
+
+  /** Memory for graphs. */
+  memory(): GraphMemory {
+    return new GraphMemory(this.#device, this.#owners);
+  }
+
+  /** A block for what is computed now: of the device, or of the graph that is captured. */
+  take(bytes: number): MemoryBlock {
+    return (this.#capture?.memory ?? this.#device).take(bytes);
+  }
+
+  /** Gives a block back to where it came from. */
+  give(block: MemoryBlock): void {
+    (this.#owners.get(block.segment) ?? this.#device).give(block);
+  }
+
+  /** Throws CaptureError while a graph is captured, for nothing is computed then. */
+  forbid(what: string): void {
+    if (!this.#capture) return;
+    throw new CaptureError(
+      `graph: ${what} while a graph is captured, when nothing is computed. Do it after replay().`,
+    );
+  }
+
+  /** Keeps the memory of tensors that an op of the graph reads or writes. */
+  hold(views: readonly View[]): void {
+    if (!this.#capture) return;
+    for (const { storage } of views) {
+      if (!this.#owners.has(storage.block.segment)) this.#capture.holdings.hold(storage);
+    }
+  }
+
+  /** Makes a copy of `bytes` to the device part of the graph; false while none is captured. */
+  write(to: Storage, offset: number, bytes: Uint8Array): boolean {
+    if (!this.#capture) return false;
+    this.hold([{ storage: to } as View]);
+    if (bytes.length === 0) return true;
+    const from = this.#capture.holdings.keep(bytes);
+    this.#driver.copyToDevice(to.address + offset, from, bytes.length, this.#stream);
+    return true;
+  }
+
+  /**
+   * Takes down what `body` launches. Nothing runs before the graph is replayed, so the body cannot read values. Throws
+   * CaptureError when it does, or when the driver refuses something in it.
+   */
+  capture<T>(memory: GraphMemory, body: () => T): CudaGraph<T> {
+    this.forbid("another one is captured");
+    const holdings = new Holdings(this.#driver), names = new Map<number, string>();
+    try {
+      const [graph, result] = this.#record({ memory, holdings }, names, body);
+      const [size, executable] = this.#instantiate(graph);
+      return new CudaGraph(result, size, () => this.#launcher.replay(executable), () => {
+        this.#driver.synchronize(this.#stream); // it may be at work
+        this.#driver.destroyExecutable(executable);
+        this.#launcher.forget(names);
+        holdings[Symbol.dispose]();
+      });
+    } catch (error) {
+      this.#launcher.forget(names);
+      holdings[Symbol.dispose]();
+      if (!(error instanceof NativeError)) throw error;
+      throw new CaptureError(`graph: it cannot be captured, ${error.message}`, { cause: error });
+    }
+  }
+
+  #record<T>(
+    capture: { readonly memory: GraphMemory; readonly holdings: Holdings },
+    names: Map<number, string>,
+    body: () => T,
+  ): [graph: Deno.PointerObject, result: T] {
+    this.#driver.beginCapture(this.#stream);
+    this.#capture = capture;
+    let result: T;
+    try {
+      result = this.#launcher.remembering(names, body);
+    } catch (error) {
+      this.#abandon();
+      throw error;
+    } finally {
+      this.#capture = null;
+    }
+    return [this.#driver.endCapture(this.#stream), result];
+  }
+
+  #instantiate(graph: Deno.PointerObject): [size: number, executable: Deno.PointerObject] {
+    try {
+      return [this.#driver.graphSize(graph), this.#driver.instantiateGraph(graph)];
+    } finally {
+      this.#driver.destroyGraph(graph);
+    }
+  }
+
+  #abandon(): void {
+    try {
+      this.#driver.destroyGraph(this.#driver.endCapture(this.#stream));
+    } catch (error) {
+      if (!(error instanceof NativeError)) throw error; // spoilt: there is no graph
+    }
+  }
+}
