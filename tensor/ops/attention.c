@@ -10,6 +10,7 @@
 // A block of ROW_BLOCK rows walks over the key tiles it sees. Each tile is packed once per block as f32, K transposed;
 // then ROW_GROUP rows at a time go through scores, softmax and values while their tile of scores is in the first cache.
 // A row never sees its neighbours: its scores, its rescalings and the order of its sums are its own.
+#include "attention_one.h"
 #include "attention_softmax.h"
 #include "attention_tiles.h"
 #if defined(REAL_BF16) && defined(__AMX_BF16__) && defined(__AVX512BF16__) && defined(__linux__)
@@ -76,6 +77,10 @@ static void attend_block(const Attention *a, const Stretch *s, int64_t blockStar
     pack_row(a, query_row(a, s, blockStart + r), a->scale * log2e, t.q + r * a->width);
   for (int64_t tile = block.visible[0].from / KEY_TILE * KEY_TILE; tile < block.visible[rows - 1].to;
        tile += KEY_TILE) {
+    if (s->queries == 1 && rows <= FEW_HEADS) {
+      attend_tile_in_place(a, s, &block, rows, tile, t.q, t.scores);
+      continue;
+    }
     pack_keys_transposed(a, s, a->k, tile, t.k);
     pack_keys(a, s, a->v, tile, t.v);
     for (int64_t row = 0; row < rows; row += ROW_GROUP)

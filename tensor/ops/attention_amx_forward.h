@@ -28,20 +28,32 @@ static size_t amx_tiles_bytes(const Attention *a) {
                   6 * AMX_GROUP * KEY_TILE);
 }
 
-// Keys [tile, tile + KEY_TILE) → pairs along headDim, [depth / 2, KEY_TILE].
+// Keys of the tile that exist, rounded up to whole products: `unit` of them at a time.
+static inline int64_t amx_keys(const Stretch *s, int64_t tile, int64_t unit) {
+  return at_most(KEY_TILE, (s->keys - tile + unit - 1) / unit * unit);
+}
+
+// Rows of LANES keys from `key` on, which are always one run; NULL past the last one.
+static inline void amx_key_rows(const Attention *a, const Stretch *s, Operand x, int64_t key, const real *rows[LANES]) {
+  const real *first = key < s->keys ? key_row(a, s, x, key) : NULL;
+  for (int i = 0; i < LANES; i++) rows[i] = key + i < s->keys ? first + i * x.token : NULL;
+}
+
+// Keys from `tile` on → pairs along headDim, [depth / 2, KEY_TILE].
 static void amx_pack_keys_along(const Attention *a, const Stretch *s, Operand x, int64_t tile, uint32_t *packed) {
-  for (int64_t j = 0; j < KEY_TILE; j += LANES) {
+  for (int64_t j = 0; j < amx_keys(s, tile, TILE); j += LANES) {
     const real *rows[LANES];
-    for (int i = 0; i < LANES; i++) rows[i] = key_row_or_none(a, s, x, tile + j + i);
+    amx_key_rows(a, s, x, tile + j, rows);
     amx_pack_along(a, rows, packed + j, KEY_TILE);
   }
 }
 
-// Keys [tile, tile + KEY_TILE) → pairs of keys, [KEY_TILE / 2, width].
+// Keys from `tile` on → pairs of keys, [KEY_TILE / 2, width].
 static void amx_pack_keys_across(const Attention *a, const Stretch *s, Operand x, int64_t tile, uint32_t *packed) {
-  for (int64_t j = 0; j < KEY_TILE; j += 2) {
-    const real *even = key_row_or_none(a, s, x, tile + j), *odd = key_row_or_none(a, s, x, tile + j + 1);
-    amx_pack_across(a, even, odd, packed + j / 2 * a->width);
+  for (int64_t j = 0; j < amx_keys(s, tile, TILE_DEPTH); j += LANES) {
+    const real *rows[LANES];
+    amx_key_rows(a, s, x, tile + j, rows);
+    for (int i = 0; i < LANES; i += 2) amx_pack_across(a, rows[i], rows[i + 1], packed + (j + i) / 2 * a->width);
   }
 }
 
@@ -67,22 +79,23 @@ static void amx_add_visible_values(const Attention *a, const AmxTiles *t, int64_
 }
 
 // Rows [row, row + rows) of the block against the packed tile.
-static void amx_attend_tile(const Attention *a, const AmxTiles *t, const Rows *block, int64_t row, int64_t rows,
-                            int64_t tile) {
+static void amx_attend_tile(const Attention *a, const Stretch *s, const AmxTiles *t, const Rows *block, int64_t row,
+                            int64_t rows, int64_t tile) {
   Range keys[AMX_GROUP];
   for (int64_t r = 0; r < rows; r++) keys[r] = within_tile(block->visible[row + r], tile);
   if (keys[0].from == KEY_TILE || keys[rows - 1].to == 0) return;
   const float factor = a->scale * 1.44269504088896341f;
   const int64_t depth = amx_depth(a), whole = (rows + TILE - 1) / TILE * TILE;
-  amx_multiply(whole, KEY_TILE, depth, t->q + row * depth, depth, t->k, KEY_TILE, t->scores, KEY_TILE, 0);
-  for (int64_t j = 0; j < rows * KEY_TILE; j += LANES) *(vf *)(t->scores + j) *= factor;
+  const int64_t columns = amx_keys(s, tile, TILE);
+  amx_multiply(whole, columns, depth, t->q + row * depth, depth, t->k, KEY_TILE, t->scores, KEY_TILE, 0);
   for (int64_t r = 0; r < rows; r++) {
+    for (int64_t j = 0; j < columns; j += LANES) *(vf *)(t->scores + r * KEY_TILE + j) *= factor;
     if (keys[r].from < keys[r].to) softmax_row(a, block, row + r, keys[r], t->scores + r * KEY_TILE);
     amx_narrow_weights(keys[r], t->scores + r * KEY_TILE, t->p + r * KEY_TILE);
   }
   float *o = block->o + row * a->width;
   if (t->careful) amx_add_visible_values(a, t, rows, keys, o);
-  else amx_multiply(whole, a->width, KEY_TILE, t->p, KEY_TILE, t->v, a->width, o, a->width, 1);
+  else amx_multiply(whole, a->width, amx_keys(s, tile, TILE_DEPTH), t->p, KEY_TILE, t->v, a->width, o, a->width, 1);
 }
 
 static Rows amx_attend_tiles(const Attention *a, const Stretch *s, const AmxTiles *t, int64_t blockStart, int64_t rows,
@@ -93,7 +106,7 @@ static Rows amx_attend_tiles(const Attention *a, const Stretch *s, const AmxTile
     amx_pack_keys_along(a, s, a->k, tile, t->k);
     amx_pack_keys_across(a, s, a->v, tile, t->v);
     for (int64_t row = 0; row < rows; row += AMX_GROUP)
-      amx_attend_tile(a, t, &block, row, at_most(AMX_GROUP, rows - row), tile);
+      amx_attend_tile(a, s, t, &block, row, at_most(AMX_GROUP, rows - row), tile);
   }
   return block;
 }
@@ -107,7 +120,7 @@ static int all_finite(const float *values, int64_t count) {
 
 static void amx_attend_block(const Attention *a, const Stretch *s, int64_t blockStart, int64_t rows, float *scratch,
                              real *out, float *lse) {
-  const int64_t depth = amx_depth(a), padded = (rows + TILE - 1) / TILE * TILE;
+  const int64_t depth = amx_depth(a);
   AmxTiles t = {.scores = scratch};
   t.k = (uint32_t *)(t.scores + AMX_GROUP * KEY_TILE);
   t.v = t.k + depth / 2 * KEY_TILE;
@@ -115,9 +128,8 @@ static void amx_attend_block(const Attention *a, const Stretch *s, int64_t block
   t.o = (float *)(t.visible + KEY_TILE / 2 * a->width);
   t.q = (bf16 *)(t.o + AMX_GROUP * a->width);
   t.p = t.q + ROW_BLOCK * depth;
-  for (int64_t r = 0; r < padded; r++)
-    amx_pack_row(a, r < rows ? query_row(a, s, blockStart + r) : NULL, t.q + r * depth);
-  memset(t.p, 0, sizeof(bf16) * AMX_GROUP * KEY_TILE);
+  // Rows that fill up the last tile hold whatever they held: nothing reads what becomes of them.
+  for (int64_t r = 0; r < rows; r++) amx_pack_row(a, query_row(a, s, blockStart + r), t.q + r * depth);
   float *memory = (float *)(t.p + AMX_GROUP * KEY_TILE);
   configure_tiles();
   Rows block = amx_attend_tiles(a, s, &t, blockStart, rows, memory);

@@ -89,6 +89,16 @@ const cases: readonly Case[] = [
     keyLengths: [5, 3],
     causal: true,
   },
+  // One query of each sequence, as generation asks for it: more heads than share a load, more keys than a tile.
+  {
+    q: [3, 7, 70],
+    k: [190, 1, 70],
+    queryOffsets: [0, 1, 2, 3],
+    keyStarts: [0, 100, 105],
+    keyLengths: [100, 5, 64],
+    causal: true,
+    window: 90,
+  },
   // Nothing to attend to, nothing to attend with.
   { q: [2, 1, 4], k: [0, 1, 4], queryOffsets: [0, 2], keyStarts: [0], keyLengths: [0] },
   { q: [0, 2, 4], k: [0, 1, 4], queryOffsets: [0], keyStarts: [], keyLengths: [] },
@@ -102,6 +112,15 @@ const blockCases: readonly Case[] = [
     queryOffsets: [0, 1, 3, 4],
     keyStarts: [5, 0, 2, 5, 3, 1, 4, 0, 0],
     keyLengths: [40, 33, 16],
+    causal: true,
+    blockTokens: 16,
+  },
+  {
+    q: [2, 5, 33],
+    k: [96, 1, 33],
+    queryOffsets: [0, 1, 2],
+    keyStarts: [4, 3, 1, 2, 5, 0],
+    keyLengths: [20, 37],
     causal: true,
     blockTokens: 16,
   },

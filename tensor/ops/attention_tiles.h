@@ -60,17 +60,39 @@ static inline void pack_keys(const Attention *a, const Stretch *s, Operand x, in
 #define INTERLEAVE_HIGH(x, y) __builtin_shufflevector(x, y, 2, 6, 3, 7)
 #endif
 
+static inline __attribute__((always_inline)) void interleave_halves(const vf from[LANES], vf to[LANES]) {
+#pragma GCC unroll 16
+  for (int i = 0; i < LANES / 2; i++) {
+    to[2 * i] = INTERLEAVE_LOW(from[i], from[i + LANES / 2]);
+    to[2 * i + 1] = INTERLEAVE_HIGH(from[i], from[i + LANES / 2]);
+  }
+}
+
 // A LANES × LANES block, transposed: each round interleaves the upper half of the rows with the lower half, and after
 // log2(LANES) rounds row and column have changed places.
-static inline void transpose_block(vf block[LANES]) {
-  vf next[LANES];
-  for (int round = 1; round < LANES; round *= 2) {
-    for (int i = 0; i < LANES / 2; i++) {
-      next[2 * i] = INTERLEAVE_LOW(block[i], block[i + LANES / 2]);
-      next[2 * i + 1] = INTERLEAVE_HIGH(block[i], block[i + LANES / 2]);
-    }
-    for (int i = 0; i < LANES; i++) block[i] = next[i];
-  }
+static inline __attribute__((always_inline)) void transpose_block(vf block[LANES]) {
+  vf other[LANES];
+  interleave_halves(block, other);
+  interleave_halves(other, block);
+#if LANES >= 8
+  interleave_halves(block, other);
+#if LANES == 16
+  interleave_halves(other, block);
+#else
+  memcpy(block, other, sizeof other);
+#endif
+#endif
+}
+
+// Elements [0, dims) of `keys` ≤ LANES rows from `first` on, dims ≤ LANES: [LANES dims][LANES keys], zeros elsewhere.
+static inline __attribute__((always_inline)) void load_keys_transposed(const real *first, int64_t step, int64_t keys,
+                                                                       int64_t dims, vf block[LANES]) {
+  if (keys >= LANES && dims == LANES)
+#pragma GCC unroll 16
+    for (int64_t i = 0; i < LANES; i++) block[i] = load_whole_vector(first + i * step);
+  else
+    for (int64_t i = 0; i < LANES; i++) block[i] = i < keys ? load_vector(first + i * step, dims) : (vf){0};
+  transpose_block(block);
 }
 
 // Keys [tile, tile + KEY_TILE) → f32 [headDim, KEY_TILE], zeros in the columns past the last key.
@@ -84,13 +106,8 @@ static inline void pack_keys_transposed(const Attention *a, const Stretch *s, Op
     const real *first = key_row(a, s, x, tile + j);
     for (int64_t d = 0; d < a->headDim; d += LANES) {
       const int64_t dims = at_most(LANES, a->headDim - d);
-      const real *row = first + d;
       vf block[LANES];
-      if (j + LANES <= keys && dims == LANES)
-        for (int64_t i = 0; i < LANES; i++) block[i] = load_whole_vector(row + i * x.token);
-      else
-        for (int64_t i = 0; i < LANES; i++) block[i] = j + i < keys ? load_vector(row + i * x.token, dims) : (vf){0};
-      transpose_block(block);
+      load_keys_transposed(first + d, x.token, keys - j, dims, block);
       for (int64_t i = 0; i < dims; i++) *(vf *)(packed + (d + i) * KEY_TILE + j) = block[i];
     }
   }

@@ -24,20 +24,26 @@ static void edit(float *scores, const int32_t *ids, const float *edits, int64_t 
   }
 }
 
-static int64_t likeliest(const float *scores, int64_t n) {
-  vf lanes = {0};
-  lanes -= INFINITY;
-  int64_t i = 0;
-  for (; i + LANES <= n; i += LANES) {
-    const vf next = *(const vfu *)(scores + i);
-    const vi larger = next > lanes;
-    lanes = (vf)((larger & (vi)next) | (~larger & (vi)lanes));
-  }
+// The largest number; NaN is less than any.
+static float largest(const float *scores, int64_t n) {
   float top = -INFINITY;
-  for (int lane = 0; lane < LANES; lane++) top = lanes[lane] > top ? lanes[lane] : top;
-  for (; i < n; i++) top = scores[i] > top ? scores[i] : top;
-  for (i = 0; i < n && scores[i] != top; i++) continue;
-  return i < n ? i : 0;
+#pragma omp simd reduction(max : top)
+  for (int64_t i = 0; i < n; i++) top = scores[i] > top ? scores[i] : top;
+  return top;
+}
+
+// The first place of a number; 0 if there is none.
+static int64_t find(const float *scores, int64_t n, float number) {
+  for (int64_t start = 0; start < n; start += CHUNK) {
+    const int64_t end = start + CHUNK < n ? start + CHUNK : n;
+    int found = 0;
+#pragma omp simd reduction(| : found)
+    for (int64_t i = start; i < end; i++) found |= scores[i] == number;
+    if (!found) continue;
+    for (int64_t i = start; i < end; i++)
+      if (scores[i] == number) return i;
+  }
+  return 0;
 }
 
 static double sum_of(const float *weights, int64_t n) {
@@ -47,28 +53,53 @@ static double sum_of(const float *weights, int64_t n) {
   return sum;
 }
 
+// What a token counts for towards a target: its weight, or 1 if it has any.
+static inline double worth(float weight, int byWeight) { return byWeight ? weight : weight > 0.0f; }
+
+// The bucket of the highest digit in which `target` is reached; adds what lies in those above it.
+static int first_bucket(const float *scores, const float *weights, int64_t n, double target, int byWeight,
+                        double *above) {
+  enum { PARTS = 4 }; // neighbours often fall into one bucket, where one sum would wait for the other
+  double parts[PARTS][BUCKETS] = {0};
+  for (int64_t i = 0; i < n; i++)
+    parts[i % PARTS][ordered(scores[i]) >> (32 - DIGIT_BITS)] += worth(weights[i], byWeight);
+  for (int bucket = BUCKETS - 1;; bucket--) {
+    double sum = 0;
+    for (int part = 0; part < PARTS; part++) sum += parts[part][bucket];
+    if (bucket == 0 || *above + sum >= target) return bucket;
+    *above += sum;
+  }
+}
+
 // Sets to 0 the weights of all but the most likely tokens, as many as it takes until they reach `target`: in number, or
-// in weight if `byWeight`. Of equal scores the first come first.
-static void keep_likeliest(const float *scores, float *weights, int64_t n, double target, int byWeight) {
-  uint32_t prefix = 0, known = 0; // the bits of the cut that are known
+// in weight if `byWeight`. Of equal scores the first come first. `candidates` has room for n.
+static void keep_likeliest(const float *scores, float *weights, int64_t n, double target, int byWeight,
+                           int32_t *candidates) {
   double above = 0;
-  for (int shift = 32 - DIGIT_BITS; shift >= 0; shift -= DIGIT_BITS) {
+  uint32_t prefix = (uint32_t)first_bucket(scores, weights, n, target, byWeight, &above); // what is known of the cut
+  int64_t count = 0;
+  for (int64_t i = 0; i < n; i++) {
+    candidates[count] = (int32_t)i;
+    count += ordered(scores[i]) >> (32 - DIGIT_BITS) == prefix;
+  }
+  for (int shift = 32 - 2 * DIGIT_BITS; shift >= 0; shift -= DIGIT_BITS) {
     double buckets[BUCKETS] = {0};
-    for (int64_t i = 0; i < n; i++) {
-      const uint32_t key = ordered(scores[i]);
-      if (weights[i] > 0.0f && (key & known) == prefix)
-        buckets[(key >> shift) & (BUCKETS - 1)] += byWeight ? (double)weights[i] : 1.0;
-    }
+    int64_t left = 0;
+    for (int64_t c = 0; c < count; c++)
+      buckets[(ordered(scores[candidates[c]]) >> shift) & (BUCKETS - 1)] += worth(weights[candidates[c]], byWeight);
     int bucket = BUCKETS - 1;
     for (; bucket > 0 && above + buckets[bucket] < target; bucket--) above += buckets[bucket];
-    prefix |= (uint32_t)bucket << shift;
-    known |= (uint32_t)(BUCKETS - 1) << shift;
+    prefix = prefix << DIGIT_BITS | (uint32_t)bucket;
+    for (int64_t c = 0; c < count; c++)
+      if (ordered(scores[candidates[c]]) >> shift == prefix) candidates[left++] = candidates[c];
+    count = left;
   }
-  for (int64_t i = 0; i < n; i++) {
-    const uint32_t key = ordered(scores[i]);
-    const int reached = key < prefix || (key == prefix && above >= target);
-    if (key == prefix && !reached) above += byWeight ? (double)weights[i] : 1.0;
-    if (reached) weights[i] = 0.0f;
+#pragma omp simd
+  for (int64_t i = 0; i < n; i++) weights[i] = ordered(scores[i]) < prefix ? 0.0f : weights[i];
+  for (int64_t c = 0; c < count; c++) {
+    float *weight = weights + candidates[c];
+    if (above >= target) *weight = 0.0f;
+    else above += worth(*weight, byWeight);
   }
 }
 
@@ -98,25 +129,27 @@ static int64_t draw(const float *weights, int64_t n, double share) {
   return last;
 }
 
-static int64_t choose(float *scores, float *weights, int64_t n, const double *controls) {
-  const int64_t best = likeliest(scores, n);
+static int64_t choose(const float *scores, float *weights, int64_t n, const double *controls, int32_t *candidates) {
+  const float top = largest(scores, n);
+  const int64_t best = find(scores, n, top);
   const double temperature = controls[TEMPERATURE];
   if (temperature == 0.0) return best;
-  const float top = scores[best], inverse = (float)(1.0 / temperature), least = (float)controls[MIN_P];
+  const float inverse = (float)(1.0 / temperature), least = (float)controls[MIN_P];
   // The most likely token stays likely whatever the temperature: ∞ · 0 would be NaN.
 #pragma omp simd
   for (int64_t i = 0; i < n; i++) weights[i] = exp_nonpositive_f32((scores[i] - top) * inverse);
   weights[best] = 1.0f;
   if (least > 0.0f)
     for (int64_t i = 0; i < n; i++) weights[i] = weights[i] >= least ? weights[i] : 0.0f;
-  if (controls[TOP_K] > 0.0 && controls[TOP_K] < (double)n) keep_likeliest(scores, weights, n, controls[TOP_K], 0);
-  if (controls[TOP_P] < 1.0) keep_likeliest(scores, weights, n, controls[TOP_P] * sum_of(weights, n), 1);
+  if (controls[TOP_K] > 0.0 && controls[TOP_K] < (double)n)
+    keep_likeliest(scores, weights, n, controls[TOP_K], 0, candidates);
+  if (controls[TOP_P] < 1.0) keep_likeliest(scores, weights, n, controls[TOP_P] * sum_of(weights, n), 1, candidates);
   return draw(weights, n, controls[UNIFORM]);
 }
 
 // ln Σ e^logit; NaN when a logit is NaN or +∞, or all are -∞.
 static float log_sum_exp(const float *scores, int64_t n) {
-  const float top = scores[likeliest(scores, n)];
+  const float top = largest(scores, n);
   float sum;
   SUM_OVER_ROW(sum, n, exp_f32(scores[i] - top))
   return top + log_f32(sum);
@@ -139,7 +172,8 @@ KERNEL(sample) {
   int32_t status = OK;
 #pragma omp parallel for schedule(dynamic, 1) if (rows > 1 && rows * vocab > PARALLEL_WORK)
   for (int64_t row = 0; row < rows; row++) {
-    float *scores = thread_scratch((size_t)(2 * vocab + 2 * LANES)), *weights = scores + vocab;
+    float *scores = thread_scratch((size_t)(3 * vocab)), *weights = scores + vocab;
+    int32_t *candidates = (int32_t *)(weights + vocab);
     if (!scores) {
 #pragma omp atomic write
       status = OUT_OF_MEMORY;
@@ -152,7 +186,7 @@ KERNEL(sample) {
     edit(scores, edited + offsets[row], edits + 2 * offsets[row], offsets[row + 1] - offsets[row]);
     const double limit = controls[row * CONTROLS + LIMIT];
     const int64_t n = limit > 0.0 && limit < (double)vocab ? (int64_t)limit : vocab;
-    const int64_t id = choose(scores, weights, n, controls + row * CONTROLS);
+    const int64_t id = choose(scores, weights, n, controls + row * CONTROLS, candidates);
     if (scores[id] == -INFINITY || scores[id] != scores[id]) continue; // nothing is allowed
     ids[row] = (int32_t)id, logProbs[row] = load(logits + row * vocab + id) - total;
   }
