@@ -1,7 +1,7 @@
 /**
- * `deno task bench dispatch|gemm|attention|train-step|decode|curve|serve [--json] [--peer] [--text FILE]`: measures this
- * machine's ceilings and our work in one run; `--peer` runs PyTorch on the same work beside it. `curve` learns the text of
- * a file, `serve` is many clients of a server.
+ * `deno task bench dispatch|gemm|attention|train-step|decode|curve|serve|generation-weights [--json] [--peer] [--text FILE]`:
+ * measures this machine's ceilings and our work in one run; `--peer` runs PyTorch on the same work beside it. `curve` learns
+ * the text of a file, `serve` is many clients of a server, `generation-weights` compares the copies of weights that generate.
  *
  * @module
  */
@@ -13,6 +13,7 @@ import { curve } from "./curve.ts";
 import { decode } from "./decode.ts";
 import { dispatch } from "./dispatch.ts";
 import { gemm } from "./gemm.ts";
+import { generationWeights } from "./generation_weights.ts";
 import { type PeerFigures, torchFigures } from "./peers/peer.ts";
 import { printReport, type Row } from "./report.ts";
 import { serve, type ServeRequest } from "./serve.ts";
@@ -40,11 +41,14 @@ const benches: Record<string, Bench> = {
   decode: ({ ceilings }) => decode(ceilings),
   curve: ({ text, peer }) => curve(text!, peer),
   serve: ({ load }) => serve(load),
+  "generation-weights": ({ load: { model, tokenizer }, text }) =>
+    generationWeights({ model: model!, tokenizer, text: text! }),
 };
 const usage = `usage: deno task bench ${
   Object.keys(benches).join("|")
 } [--json] [--peer] [--text FILE]
-  of serve: [--url URL | --model DIR [--tokenizer FILE]] [--clients N | --rate PER_SECOND] [--requests N] [--max-tokens N]`;
+  of serve: [--url URL | --model DIR [--tokenizer FILE]] [--clients N | --rate PER_SECOND] [--requests N] [--max-tokens N]
+  of generation-weights: --model DIR --text FILE [--tokenizer FILE]`;
 
 /** A bench that is given PyTorch's figures by the names of its rows. */
 function withFigures(
@@ -88,6 +92,10 @@ async function main(): Promise<number> {
     return 2;
   }
   const { url, model, tokenizer, rate } = values;
+  if (name === "generation-weights" && (text === undefined || model === undefined)) {
+    console.error(`bench: generation-weights needs a model and a text it knows.\n${usage}`);
+    return 2;
+  }
   const load: ServeRequest = {
     ...{ url, model, tokenizer },
     clients: Number(values.clients),

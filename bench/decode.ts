@@ -31,7 +31,7 @@ const cases: readonly (readonly [shape: string, weights: WeightFormat, streams: 
 const context = 256, promptTokens = 8, newTokens = 64, runs = 5;
 
 /** Works on requests until all of them generate, then until they are done: tokens per second of the latter part. */
-function tokensPerSecond(engine: Engine, vocab: number, streams: number): number {
+export function tokensPerSecond(engine: Engine, vocab: number, streams: number): number {
   let best = Infinity;
   for (let run = 0; run < runs; run++) {
     for (let stream = 0; stream < streams; stream++) {
