@@ -73,7 +73,7 @@ async function inRun(
     "pretrained-training": options.pretrain?.steps ?? 0,
   };
   const host: PuzzleHost = {
-    folder: run.folder,
+    ...{ folder: run.folder, signal },
     tell: (line) => terminal.report(dim(line, terminal) + "\n"),
     sink(stage) {
       const view = open.use(new TrainingView(terminal, stage, steps[stage]));

@@ -7,12 +7,13 @@ import { join } from "node:path";
 import { kvBytesPerToken } from "../../engine/mod.ts";
 import { type Decoder, summarize } from "../../nn/mod.ts";
 import { type EvalReport, evaluate } from "../eval/mod.ts";
+import { pauseFor, unlessStopped } from "../interruption.ts";
 import { enginePath } from "../puzzle/engine_path.ts";
 import { readJson, writeJson } from "../puzzle/json_file.ts";
 import { timeDecoders } from "../puzzle/measure.ts";
 import type { Json } from "../stage.ts";
 import type { PipelineStage, StageContext } from "./context.ts";
-import { engineFor, stoppable, unlessStopped } from "./problems.ts";
+import { engineFor, stoppable } from "./problems.ts";
 import { problemsOf, rewardsOf } from "./questions.ts";
 
 /** What a model makes of the problems, with thinking and without. */
@@ -35,7 +36,7 @@ export const evaluationStage: PipelineStage = {
           problems: all[0]?.problems ?? 0,
           ...figures(answers.at(-1)?.[1] ?? []),
           ...Object.fromEntries(answers.map(([stage, reports]) => [stage, figures(reports)])),
-          ...speeds(context),
+          ...await speeds(context),
         },
       };
     });
@@ -83,12 +84,13 @@ function orNull(share: number): number | null {
 }
 
 /** Sizes and measured speeds of parent and child, which take turns. */
-function speeds(context: StageContext): { readonly [name: string]: Json } {
+async function speeds(context: StageContext): Promise<{ readonly [name: string]: Json }> {
   const { dtype, puzzle: { scenario, search: { rounds } } } = context.recipe;
   using parent = context.loadParent();
   using child = context.loadNewest({ train: false });
   const batch = Math.max(...scenario.batchSizes), used = { ...scenario, batchSizes: [batch] };
-  const times = timeDecoders([parent, child], used, enginePath, rounds);
+  const pause = pauseFor(context.signal);
+  const times = await timeDecoders([parent, child], used, { path: enginePath, rounds, pause });
   const [parentFigures, childFigures] = [parent, child].map((decoder: Decoder, i) => ({
     parameters: summarize(decoder.spec).parameters.total,
     decodeTokensPerSecond: batch / Math.min(...times.map((round) => round[i][0].decode)),

@@ -9,8 +9,9 @@ import { measurePassRates } from "../grpo/pass_rate.ts";
 import { type Rated, withoutEasy } from "../grpo/curriculum.ts";
 import { writeJson } from "../puzzle/json_file.ts";
 import { RewardPool, type RewardRow, verifiedProduct } from "../rewards/mod.ts";
+import { unlessStopped } from "../interruption.ts";
 import type { PipelineStage, StageContext } from "./context.ts";
-import { engineFor, stoppable, unlessStopped } from "./problems.ts";
+import { engineFor, stoppable } from "./problems.ts";
 import { problemsOf, rewardsOf } from "./questions.ts";
 
 /** What reinforcement learning reads: problems with their pass rates. */

@@ -33,16 +33,3 @@ export function stoppable(engine: Engine, signal: AbortSignal): CompletionSource
     }
   };
 }
-
-/** What `work` gives; null when someone asked to stop before that. */
-export async function unlessStopped<T>(
-  signal: AbortSignal,
-  work: () => Promise<T>,
-): Promise<T | null> {
-  try {
-    return await work();
-  } catch (error) {
-    if (signal.aborted && error === signal.reason) return null;
-    throw error;
-  }
-}

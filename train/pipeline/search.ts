@@ -27,7 +27,7 @@ export const searchStage: PipelineStage = {
     using open = new DisposableStack();
     const texts = open.use(await openTexts(context.recipe));
     const host: PuzzleHost = {
-      folder,
+      ...{ folder, signal },
       tell: (line) => view.tell(line),
       sink(part) {
         const watcher = open.use(view.training("block library", puzzle.steps));

@@ -39,7 +39,7 @@ export interface ChooseOptions extends SearchOptions {
    * Measures what an architecture loses when it is realised. Sums of scores are not exact, so that it decides between
    * several solutions; without it the program does.
    */
-  readonly measure?: (architecture: Architecture) => number;
+  readonly measure?: (architecture: Architecture) => Promise<number>;
   /** Architectures drawn at random; 20 by default. */
   readonly draws?: number;
   /** Decides them; 0 by default. */
@@ -52,7 +52,7 @@ export async function chooseArchitectures(
   { draws = 20, seed = 0, measure, ...options }: ChooseOptions,
 ): Promise<Chosen> {
   const solver = options.solver ?? await openSolver();
-  const solutions = ranked(await search(space, { ...options, solver }), measure);
+  const solutions = await ranked(await search(space, { ...options, solver }), measure);
   const constraints = resolveConstraints(space, options.constraints ?? []), [{ batch }] = solutions;
   const problem = { space, rows: rowsOf(space, constraints, batch) };
   const described = (architecture: readonly number[] | null): Solution[] =>
@@ -70,15 +70,18 @@ export async function chooseArchitectures(
   };
 }
 
-function ranked(
+async function ranked(
   solutions: readonly Solution[],
-  measure: ((architecture: Architecture) => number) | undefined,
-): Candidate[] {
+  measure: ChooseOptions["measure"],
+): Promise<Candidate[]> {
   if (measure === undefined || solutions.length === 1) {
     return solutions.map((solution) => ({ ...solution, measured: null }));
   }
-  return solutions.map((solution) => ({ ...solution, measured: measure(solution.architecture) }))
-    .toSorted((a, b) => a.measured - b.measured);
+  const candidates: (Candidate & { readonly measured: number })[] = [];
+  for (const solution of solutions) {
+    candidates.push({ ...solution, measured: await measure(solution.architecture) });
+  }
+  return candidates.toSorted((a, b) => a.measured - b.measured);
 }
 
 /** Spearman's rank correlation of two lists; ties share their mean rank. NaN where all of one are equal. */

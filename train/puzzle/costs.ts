@@ -88,12 +88,12 @@ export function hardwareOf({ path, dtype = "f32" }: MeasureOptions): Hardware {
  *
  * Source: Bercovich et al., "Puzzle", 2024, section 3.3, and `calc_runtime_stats.py` of NVIDIA's Model-Optimizer.
  */
-export function measureCosts(
+export async function measureCosts(
   spec: DecoderSpec,
   variants: readonly BlockVariants[],
   scenario: Scenario,
   options: MeasureOptions,
-): CostTable {
+): Promise<CostTable> {
   const { dtype = "f32", copies = Math.min(10, spec.blocks.length) } = options,
     bytes = bytesOf(dtype);
   const blocks = distinctParts(variants);
@@ -103,7 +103,7 @@ export function measureCosts(
     context: Math.max(spec.context, scenario.promptTokens + scenario.newTokens),
     blocks: Array.from({ length: block === empty ? 1 : copies }, () => block),
   }));
-  const rounds = measureTimes(models, scenario, options);
+  const rounds = await measureTimes(models, scenario, options);
   const times = (model: number): Map<number, BatchTime> =>
     new Map(scenario.batchSizes.map((batch, b) => [batch, partTime(rounds, model, b, copies)]));
   const weights = parameters({ ...spec, blocks: [] });

@@ -10,6 +10,7 @@ import { Comparison } from "../compare.ts";
 import type { BaselineName, Chosen } from "./choose.ts";
 import { quantitiesOf, type Quantity } from "./constraints.ts";
 import type { CostTable } from "./costs.ts";
+import type { Pause } from "../interruption.ts";
 import { enginePath } from "./engine_path.ts";
 import { writeJson, writeText } from "./json_file.ts";
 import type { BlockLibrary } from "./library.ts";
@@ -39,11 +40,18 @@ export interface Findings {
   readonly pareto: { readonly quantity: Quantity; readonly solutions: readonly Solution[] };
 }
 
+/** What models are measured with. */
+interface Measuring {
+  readonly comparison: Comparison;
+  readonly pause: Pause;
+}
+
 /** Measures all models and baselines, and puts the report together; times of the run's parts are missing yet. */
-export function assembleReport(
+export async function assembleReport(
   options: PuzzleOptions,
   found: Findings,
-): Omit<PuzzleReport, "seconds"> {
+  pause: Pause,
+): Promise<Omit<PuzzleReport, "seconds">> {
   const { parent, library, space, costs, chosen, fusion, pareto } = found;
   using comparison = new Comparison(parent, options.heldOut);
   const [solution] = chosen.solutions, { batch } = solution;
@@ -66,8 +74,8 @@ export function assembleReport(
       score,
       measured,
     })),
-    models: modelFigures(options, found, { batch, comparison }),
-    baselines: baselineFigures(options, found, comparison),
+    models: await modelFigures(options, found, { batch, comparison, pause }),
+    baselines: await baselineFigures(options, found, { comparison, pause }),
     fusion: fusion.groups.length > 0
       ? { groups: fusion.groups, dependency: fusion.dependency }
       : null,
@@ -87,11 +95,11 @@ export function assembleReport(
 }
 
 /** Loss, distance and speed of the parent and all that came of it. Models of one architecture are timed once. */
-function modelFigures(
+async function modelFigures(
   options: PuzzleOptions,
   { folder, parent, space, names }: Findings,
-  { batch, comparison }: { readonly batch: number; readonly comparison: Comparison },
-): ModelFigures[] {
+  { batch, comparison, pause }: Measuring & { readonly batch: number },
+): Promise<ModelFigures[]> {
   using stack = new DisposableStack();
   const dtype = options.dtype ?? "f32";
   const models = [
@@ -105,7 +113,9 @@ function modelFigures(
   const distinct = [...new Set(keys)];
   const decoders = distinct.map((key) => models[keys.indexOf(key)].decoder);
   const scenario = { ...space.scenario, batchSizes: [batch] };
-  const rounds = timeDecoders(decoders, scenario, enginePath, options.rounds ?? 9);
+  const rounds = await timeDecoders(decoders, scenario, {
+    ...{ path: enginePath, rounds: options.rounds ?? 9, pause },
+  });
   return models.map(({ name, decoder }, i): ModelFigures => {
     const times = rounds.map((round) => round[distinct.indexOf(keys[i])][0]);
     return {
@@ -121,19 +131,24 @@ function modelFigures(
 }
 
 /** What the baselines chose, measured as the child is: with the library's weights, before distillation. */
-function baselineFigures(
+async function baselineFigures(
   options: PuzzleOptions,
   { library, chosen }: Findings,
-  comparison: Comparison,
-): BaselineFigures[] {
-  return Object.entries(chosen.baselines).flatMap(([name, solutions]) =>
-    solutions.map(({ architecture, score }): BaselineFigures => ({
-      name: name as BaselineName,
-      score,
-      choices: choicesAt(library.variants, architecture).map(choiceName),
-      ...realisedDistance(options, library, architecture, comparison),
-    }))
-  );
+  { comparison, pause }: Measuring,
+): Promise<BaselineFigures[]> {
+  const figures: BaselineFigures[] = [];
+  for (const [name, solutions] of Object.entries(chosen.baselines)) {
+    for (const { architecture, score } of solutions) {
+      await pause();
+      figures.push({
+        name: name as BaselineName,
+        score,
+        choices: choicesAt(library.variants, architecture).map(choiceName),
+        ...realisedDistance(options, library, architecture, comparison),
+      });
+    }
+  }
+  return figures;
 }
 
 /** Writes `report.json`, `report.html`, `pareto.csv` and `pareto.svg`. */

@@ -4,6 +4,7 @@
  * @module
  */
 import { Decoder, type DecoderSpec } from "../../nn/mod.ts";
+import type { Pause } from "../interruption.ts";
 import type { BatchTime, Scenario } from "./space.ts";
 
 /** A batch of sequences on a decoder, ready to be timed. */
@@ -24,14 +25,20 @@ export interface DecodePath {
   open(decoder: Decoder, batch: number, scenario: Scenario): DecodeRun;
 }
 
-/** How times are taken. */
-export interface TimingOptions {
+/** How decoders are timed. */
+export interface RoundOptions {
   /** How decoding is run. */
   readonly path: DecodePath;
-  /** What models compute in; f32 by default. */
-  readonly dtype?: "f32" | "bf16";
   /** How often everything is timed; 9 by default. */
   readonly rounds?: number;
+  /** Called before every round. */
+  readonly pause?: Pause;
+}
+
+/** How times of architectures are taken. */
+export interface TimingOptions extends RoundOptions {
+  /** What models compute in; f32 by default. */
+  readonly dtype?: "f32" | "bf16";
 }
 
 /** Decoding steps of a round. The fastest counts: a step is short, and whatever interrupts it is no part of it. */
@@ -41,30 +48,34 @@ const stepsOfRound = 8;
  * Times models of these architectures with random weights, taking turns. The result is by round, model and batch size;
  * a round before the first warms everything up and does not count.
  */
-export function measureTimes(
+export async function measureTimes(
   specs: readonly DecoderSpec[],
   scenario: Scenario,
-  { path, dtype = "f32", rounds = 9 }: TimingOptions,
-): BatchTime[][][] {
+  { dtype = "f32", ...options }: TimingOptions,
+): Promise<BatchTime[][][]> {
   using stack = new DisposableStack();
   const decoders = specs.map((spec) => stack.use(new Decoder(spec, { dtype, train: false })));
-  return timeDecoders(decoders, scenario, path, rounds);
+  return await timeDecoders(decoders, scenario, options);
 }
 
 /** Times decoders, taking turns; by round, decoder and batch size. */
-export function timeDecoders(
+export async function timeDecoders(
   decoders: readonly Decoder[],
   scenario: Scenario,
-  path: DecodePath,
-  rounds: number,
-): BatchTime[][][] {
+  { path, rounds = 9, pause }: RoundOptions,
+): Promise<BatchTime[][][]> {
   using stack = new DisposableStack();
   const runs = decoders.map((decoder) =>
     scenario.batchSizes.map((batch) => stack.use(path.open(decoder, batch, scenario)))
   );
   const timed = (): BatchTime[][] => runs.map((own) => own.map(timeRun));
   timed();
-  return Array.from({ length: rounds }, timed);
+  const times: BatchTime[][][] = [];
+  while (times.length < rounds) {
+    await pause?.();
+    times.push(timed());
+  }
+  return times;
 }
 
 function timeRun(run: DecodeRun): BatchTime {

@@ -26,6 +26,7 @@ import { choicesAt, type ModelData, realise, realisedDistance, searchSpace } fro
 import type { PuzzleReport } from "./report_data.ts";
 import { scoreLayer, type ScoreName } from "./scores.ts";
 import type { Architecture, Scenario, SearchSpace } from "./space.ts";
+import { type Pause, pauseFor, unlessStopped } from "../interruption.ts";
 import { readJson, writeJson } from "./json_file.ts";
 
 /** Everything that a search is told. */
@@ -72,6 +73,8 @@ export interface PuzzleOptions {
 export interface PuzzleHost {
   /** What is found is kept here, and a search that is begun again goes on from it. */
   readonly folder: string;
+  /** Aborted by whoever wants the search to stop. */
+  readonly signal: AbortSignal;
   /** The run of a stage that trains; its folder is below `folder`. */
   sink(stage: string): RunSink;
   /** Told what is done now. */
@@ -80,19 +83,21 @@ export interface PuzzleHost {
 
 /**
  * Runs a search in `host.folder`, or what is left of it: everything that is there already is taken as it is. Returns the
- * report, or null when a stage was interrupted. Models are Hugging
+ * report, or null when it was interrupted. Models are Hugging
  * Face folders: `child`, `fused`, `distilled` and `pretrained`, as far as they are asked for.
  */
 export function runPuzzle(options: PuzzleOptions, host: PuzzleHost): Promise<PuzzleReport | null> {
-  return new PuzzleRun(options, host).run();
+  return unlessStopped(host.signal, () => new PuzzleRun(options, host).run());
 }
 
 /** One search, step by step. */
 class PuzzleRun {
   readonly #seconds: Record<string, number>;
+  readonly #pause: Pause;
 
   constructor(readonly options: PuzzleOptions, readonly host: PuzzleHost) {
     this.#seconds = readJson<Record<string, number>>(this.path("seconds.json")) ?? {};
+    this.#pause = pauseFor(host.signal);
   }
 
   path(name: string): string {
@@ -128,7 +133,7 @@ class PuzzleRun {
       names,
       pareto,
     };
-    const figures = await this.#timed("figures", () => assembleReport(options, found));
+    const figures = await this.#timed("figures", () => assembleReport(options, found, this.#pause));
     const report = { ...figures, seconds: this.#seconds };
     writeReport(report, found);
     return report;
@@ -154,10 +159,11 @@ class PuzzleRun {
     }, this.host.sink("library-training"));
   }
 
-  #scores(library: BlockLibrary, parent: Decoder): Distance[][] {
+  async #scores(library: BlockLibrary, parent: Decoder): Promise<Distance[][]> {
     const path = this.path("scores.json");
     const known = readJson<Distance[][]>(path) ?? [];
     for (let layer = known.length; layer < parent.spec.blocks.length; layer++) {
+      await this.#pause();
       this.host.tell(`puzzle: scores of block ${layer}`);
       known.push(scoreLayer(parent, library, layer, this.options.calibration));
       writeJson(path, known);
@@ -165,13 +171,13 @@ class PuzzleRun {
     return known;
   }
 
-  #costs(library: BlockLibrary): CostTable {
+  async #costs(library: BlockLibrary): Promise<CostTable> {
     const { dtype = "f32", scenario, rounds = 9 } = this.options, path = this.path("costs.json");
-    const how = { path: enginePath, dtype, rounds };
+    const how = { path: enginePath, dtype, rounds, pause: this.#pause };
     const known = readCosts(path, hardwareOf(how), scenario, (text) => this.host.tell(text));
     if (known) return known;
     this.host.tell("puzzle: costs of all parts, measured");
-    const costs = measureCosts(library.spec, library.variants, scenario, how);
+    const costs = await measureCosts(library.spec, library.variants, scenario, how);
     writeCosts(path, costs);
     return costs;
   }
@@ -182,8 +188,10 @@ class PuzzleRun {
     this.host.tell("puzzle: the search");
     const { search, score = "kl", calibration } = this.options;
     using comparison = new Comparison(parent, calibration);
-    const measure = (architecture: Architecture): number =>
-      realisedDistance(this.options, library, architecture, comparison)[score];
+    const measure = async (architecture: Architecture): Promise<number> => {
+      await this.#pause();
+      return realisedDistance(this.options, library, architecture, comparison)[score];
+    };
     const chosen = await chooseArchitectures(space, { measure, ...search });
     writeJson(path, chosen);
     return chosen;

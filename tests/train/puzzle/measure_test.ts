@@ -77,8 +77,8 @@ for (const train of ["parts", "blocks"] as const) {
   });
 }
 
-Deno.test("sizes of an architecture add up to those of its decoder", () => {
-  const table = measureCosts(parentSpec, variants, scenario, { path: idlePath, rounds: 1 });
+Deno.test("sizes of an architecture add up to those of its decoder", async () => {
+  const table = await measureCosts(parentSpec, variants, scenario, { path: idlePath, rounds: 1 });
   const scores = variants.map((own) => choicesOf(own).map(() => ({ kl: 0, loss: 0, cosine: 0 })));
   const space = searchSpace(variants, scores, table, "kl");
   for (let i = 0; i < 8; i++) {
@@ -95,8 +95,8 @@ Deno.test("sizes of an architecture add up to those of its decoder", () => {
   }
 });
 
-Deno.test("the engine's times are taken of every part, and none is negative", () => {
-  const table = measureCosts(parentSpec, variants, scenario, {
+Deno.test("the engine's times are taken of every part, and none is negative", async () => {
+  const table = await measureCosts(parentSpec, variants, scenario, {
     path: enginePath,
     rounds: 1,
     copies: 3,
@@ -111,9 +111,9 @@ Deno.test("the engine's times are taken of every part, and none is negative", ()
 });
 
 Deno.test("costs of other hardware or another use are measured again, and it is said why", async () => {
-  await withFolder((folder) => {
+  await withFolder(async (folder) => {
     const path = `${folder}/costs.json`, how = { path: idlePath, rounds: 1 };
-    const table = measureCosts(parentSpec, variants, scenario, how), told: string[] = [];
+    const table = await measureCosts(parentSpec, variants, scenario, how), told: string[] = [];
     const read = (hardware = hardwareOf(how), use = scenario) =>
       readCosts(path, hardware, use, (text) => told.push(text));
     assert.equal(read(), null);
@@ -128,7 +128,7 @@ Deno.test("costs of other hardware or another use are measured again, and it is 
 });
 
 Deno.test("every baseline keeps the limits, and the search loses least", async () => {
-  const table = measureCosts(parentSpec, variants, scenario, { path: idlePath, rounds: 1 });
+  const table = await measureCosts(parentSpec, variants, scenario, { path: idlePath, rounds: 1 });
   const key = new RandomKey(1);
   const scores = variants.map((own, layer) =>
     choicesOf(own).map((_, j) => ({

@@ -184,14 +184,15 @@ Deno.test("of several solutions the one that measures best is chosen", async () 
   };
   const choose = { constraints: [parseConstraint("parameters=28")], solver, draws: 0 };
   // The program's sums say that the first block is as good a place as any; measured, it is not.
-  const measure = ([first, ...others]: readonly number[]): number =>
+  const lost = ([first, ...others]: readonly number[]): number =>
     10 * first + others.reduce((sum, j) => sum + j, 0);
+  const measure = (architecture: readonly number[]) => Promise.resolve(lost(architecture));
   const { solutions } = await chooseArchitectures(space, { ...choose, solutions: 5, measure });
   assert.equal(solutions.length, 5);
   assert.equal(solutions[0].architecture[0], 0);
   assert.deepEqual(
     solutions.map(({ measured }) => measured),
-    solutions.map(({ architecture }) => measure(architecture)).toSorted((a, b) => a - b),
+    solutions.map(({ architecture }) => lost(architecture)).toSorted((a, b) => a - b),
   );
   const [alone] = (await chooseArchitectures(space, { ...choose, measure })).solutions;
   assert.equal(alone.measured, null);
