@@ -17,8 +17,8 @@ import { readRecord, statusOf } from "../train/runs/record.ts";
 import { configFile, newestRun } from "../train/runs/run.ts";
 import { runCommand } from "./command.ts";
 import { UsageError } from "./errors.ts";
-import { locateModel } from "./locate.ts";
 import { type Command, optionName, type OptionTable, userPath, type Values } from "./options.ts";
+import { assumedOf, keysOf, placeOfParent, recipeKeysOf, withoutPlan } from "./recipe_file.ts";
 import { writeLogits } from "./teacher_logits.ts";
 import { systemTerminal, type Terminal } from "./terminal.ts";
 import { configOptions, ownOptions, readConfig, readRecipe, readYaml } from "./train_options.ts";
@@ -133,8 +133,9 @@ function runKind(
         ? writeLogits(job.config, userPath(to), plan, terminal)
         : runStage({ ...plan, job }, terminal);
     }
-    const given = readConfig(recipeSchema, file && keysOf(file), values, base);
-    return startRecipe(given, plan, terminal);
+    const given = readConfig(recipeSchema, file && recipeKeysOf(file), values, base);
+    const recipe = given.model === file?.value.model ? given : withoutPlan(given);
+    return startRecipe(recipe, { ...plan, assumed: assumedOf(file) }, terminal);
   });
 }
 
@@ -143,7 +144,7 @@ async function startRecipe(given: Recipe, plan: TrainPlan, terminal: Terminal): 
   const { model, data, questions, tokenizer } = given, { path } = tokenizer;
   const recipe: Recipe = {
     ...given,
-    ...model === undefined ? {} : { model: await locateModel(model, terminal) },
+    ...model === undefined ? {} : { model: await placeOfParent(given, plan, terminal) },
     ...data === undefined ? {} : { data: userPaths(data) },
     ...questions === undefined ? {} : { questions: userPaths(questions) },
     tokenizer: { ...tokenizer, ...placeOf("path", path) },
@@ -157,7 +158,7 @@ const stageNotes = names.filter((name) => name !== "pipeline")
 
 /** The plan of options, for a new run. */
 function planOf({ runs, dryRun, threads, json }: Values<typeof ownOptions>): TrainPlan {
-  return { runs: runs ?? userPath("runs"), resume: null, dryRun, threads, json };
+  return { runs: runs ?? userPath("runs"), resume: null, dryRun, assumed: {}, threads, json };
 }
 
 /** The newest run, where it is of this recipe and not finished: whoever asks for the same again wants it to go on. */
@@ -201,12 +202,6 @@ function userPaths(data: PuzzleConfig["data"]): PuzzleConfig["data"] {
 
 function placeOf(key: string, path: string | undefined): Record<string, string> {
   return path === undefined ? {} : { [key]: userPath(path) };
-}
-
-/** A file without the name of its stage. */
-function keysOf(file: YamlFile): YamlFile {
-  const { stage: _, ...value } = file.value;
-  return { ...file, value };
 }
 
 /** Goes on with a run as it was configured. */

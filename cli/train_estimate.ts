@@ -1,30 +1,14 @@
 /**
- * `--dry-run`: what a stage would cost.
+ * `--dry-run` of one stage: what it would cost.
  *
  * @module
  */
-import type { Recipe } from "../train/config/recipe_schema.ts";
 import { type Estimate, estimate, measureSpeed } from "../train/jobs/estimate.ts";
 import type { JobModel, TokenJob, TokenJobConfig } from "../train/jobs/token_job.ts";
-import { estimateRecipe } from "../train/pipeline/estimate.ts";
 import { succeeded } from "./errors.ts";
 import { formatBytes } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
 import { count, duration } from "./training_view.ts";
-
-/** Says what the stages of the recipe that train take, at the speed that a few steps have; returns the exit code. */
-export async function showRecipeEstimate(
-  recipe: Recipe,
-  json: boolean,
-  terminal: Terminal,
-): Promise<number> {
-  const costs = await estimateRecipe(recipe);
-  for (const [stage, cost] of Object.entries(costs)) {
-    terminal.write(`${stage}\n${lines(cost)}`);
-  }
-  if (json) terminal.write(JSON.stringify(costs) + "\n");
-  return succeeded;
-}
 
 /** Measures a few steps, whose result is thrown away, and says what the whole run takes; returns the exit code. */
 export async function showEstimate(

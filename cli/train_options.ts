@@ -73,7 +73,14 @@ export function readConfig<S extends ConfigSchema>(
 }
 
 /** Recipes that come with the package. */
-const recipes: readonly string[] = ["default.yaml", "gsm8k.yaml", "tinystories.yaml"];
+const recipes: readonly string[] = [
+  "default.yaml",
+  "gsm8k.yaml",
+  "llama-nemotron-nano.yaml",
+  "llama-nemotron-super.yaml",
+  "llama-nemotron-ultra.yaml",
+  "tinystories.yaml",
+];
 
 /** One of them. */
 export function readRecipe(name: string): YamlFile {
@@ -91,7 +98,9 @@ export function readYaml(given: string): YamlFile {
     const [, name] = /^recipes\/(\w[\w.-]*\.yaml)$/.exec(given) ?? [];
     if (name !== undefined && recipes.includes(name)) return readRecipe(name);
     throw new ConfigError([
-      `there is no file ${given}. Check --config, or choose one of recipes/${recipes.join(", ")}.`,
+      `there is no file ${given}. Check --config, or choose one of ${
+        recipes.map((one) => `recipes/${one}`).join(", ")
+      }.`,
     ]);
   }
 }

@@ -20,8 +20,8 @@ import type { StageWatcher } from "../train/runs/stage_recorder.ts";
 import { Run } from "../train/runs/run.ts";
 import { interrupted, succeeded } from "./errors.ts";
 import { userPath } from "./options.ts";
+import { showRecipeEstimate } from "./recipe_estimate.ts";
 import { dim, type Terminal } from "./terminal.ts";
-import { showRecipeEstimate } from "./train_estimate.ts";
 import { resumeCommand, type TrainPlan } from "./train_plan.ts";
 import { count, duration, figure, TrainingView } from "./training_view.ts";
 
@@ -64,9 +64,9 @@ export async function runRecipe(
   terminal: Terminal,
 ): Promise<number> {
   if (plan.threads !== undefined) device().threads = plan.threads;
+  if (plan.dryRun) return await showRecipeEstimate(recipe, plan, terminal);
   // Compiling is not part of how fast training is.
   device().warm();
-  if (plan.dryRun) return await showRecipeEstimate(recipe, plan.json, terminal);
   using run = plan.resume === null ? createRun(recipe, plan.runs) : Run.reopen(plan.resume);
   const view = new PipelineScreen(terminal, stagesOf(recipe)),
     place = relative(userPath("."), run.folder);

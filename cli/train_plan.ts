@@ -14,6 +14,8 @@ export interface TrainPlan {
   /** The folder of the run to go on with; null for a new one. */
   readonly resume: string | null;
   readonly dryRun: boolean;
+  /** Values that the recipe's file chose by itself, because what it follows does not tell them. */
+  readonly assumed: Readonly<Record<string, unknown>>;
   readonly threads: number | undefined;
   readonly json: boolean;
 }

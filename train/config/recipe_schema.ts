@@ -6,6 +6,7 @@
 import { z } from "zod";
 import type { AdvantageKind } from "../grpo/advantages.ts";
 import type { OptimizationConfig } from "../jobs/train_options.ts";
+import { type PlanConfig, planSchema } from "./plan_schema.ts";
 import {
   checkTogether,
   endlessTraining,
@@ -63,7 +64,8 @@ export interface Recipe {
   };
   readonly puzzle:
     & EndlessConfig
-    & Pick<PuzzleConfig, "constraint" | "score" | "scenario" | "variants" | "search">;
+    & Pick<PuzzleConfig, "constraint" | "score" | "scenario" | "variants" | "search">
+    & Pick<PuzzleConfig["library"], "layersAtOnce">;
   readonly fusion: PuzzleConfig["fusion"];
   readonly distill: EndlessConfig & DistillLossConfig;
   readonly cpt: EndlessConfig & {
@@ -80,6 +82,7 @@ export interface Recipe {
     readonly temperature: number;
     readonly topP: number;
   };
+  readonly plan: PlanConfig;
 }
 
 /** What reinforcement learning has besides what every stage has. */
@@ -104,7 +107,8 @@ const share = (): z.ZodNumber => z.number().min(0).max(1);
 const positive = (): z.ZodNumber => z.number().positive();
 
 const { name, seed, dtype, shape, model, data, tokenizer } = pretrainSchema.shape;
-const { constraint, score, scenario, variants, search, fusion } = puzzleSchema.shape;
+const { constraint, score, scenario, variants, search, fusion, library } = puzzleSchema.shape;
+const { layersAtOnce } = (library as z.ZodPrefault<z.ZodObject>).unwrap().shape;
 const { direction, beta, temperature, klWeight, cosineWeight, lossWeight } = distillSchema.shape;
 const losses = { direction, beta, temperature, klWeight, cosineWeight, lossWeight };
 const { context: _context, batchTokens: _tokens, microBatches: _parts, ...optimization } =
@@ -162,7 +166,7 @@ export const recipeSchema: z.ZodObject & z.ZodType<Recipe> = typed(z.strictObjec
     storyShare: share().default(0.12).describe("Share of stories among the texts"),
     directShare: share().default(0.15).describe("Share of problems that come without working"),
   }),
-  puzzle: trained({ lr: rate(1e-3), constraint, score, scenario, variants, search }),
+  puzzle: trained({ lr: rate(1e-3), constraint, score, scenario, variants, search, layersAtOnce }),
   fusion,
   distill: trained({ lr: rate(1e-3), ...losses }),
   cpt: trained({
@@ -186,6 +190,7 @@ export const recipeSchema: z.ZodObject & z.ZodType<Recipe> = typed(z.strictObjec
     temperature: z.number().min(0).default(1).describe("Divides the logits; 0 is greedy"),
     topP: share().default(1).describe("Probability of the tokens that are drawn from"),
   }).prefault({}),
+  plan: planSchema,
 }));
 
 function trained(keys: z.ZodRawShape): z.ZodObject {

@@ -44,7 +44,7 @@ export function resolveConfig<S extends ConfigSchema>(
 }
 
 /** A copy of `below` with the values of `above` over it, key by key. */
-function merged(
+export function merged(
   below: Readonly<Record<string, unknown>>,
   above: Readonly<Record<string, unknown>>,
 ): Record<string, unknown> {

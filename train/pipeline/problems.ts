@@ -8,7 +8,7 @@ import type { Decoder } from "../../nn/mod.ts";
 import { type CompletionSource, engineCompletions } from "../generator.ts";
 
 /** Sequences that are answered at the same time; more make steps longer, and hardly more tokens a second. */
-const atOnce = 128;
+export const atOnce = 128;
 
 /** An engine with room for many answers at a time. */
 export function engineFor(decoder: Decoder): Engine {

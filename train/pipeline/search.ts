@@ -63,6 +63,7 @@ async function optionsOf(
       variants: { ...variants, ...widthMultiple === undefined ? {} : { widthMultiple } },
     },
     bypass: trainOptions(config, config.steps),
+    ...config.layersAtOnce === undefined ? {} : { layersAtOnce: config.layersAtOnce },
     scenario: config.scenario,
     score: config.score,
     search: { ...search, constraints: config.constraint.map(parseConstraint), seed },

@@ -94,9 +94,7 @@ export async function measureCosts(
   scenario: Scenario,
   options: MeasureOptions,
 ): Promise<CostTable> {
-  const { dtype = "f32", copies = Math.min(10, spec.blocks.length) } = options,
-    bytes = bytesOf(dtype);
-  const blocks = distinctParts(variants);
+  const { copies = Math.min(10, spec.blocks.length) } = options, blocks = distinctParts(variants);
   const empty: BlockSpec = { attention: null, ffn: null };
   const models = [empty, ...blocks.values()].map((block): DecoderSpec => ({
     ...spec,
@@ -104,31 +102,50 @@ export async function measureCosts(
     blocks: Array.from({ length: block === empty ? 1 : copies }, () => block),
   }));
   const rounds = await measureTimes(models, scenario, options);
-  const times = (model: number): Map<number, BatchTime> =>
-    new Map(scenario.batchSizes.map((batch, b) => [batch, partTime(rounds, model, b, copies)]));
-  const weights = parameters({ ...spec, blocks: [] });
-  const base = costOf(countOf(weights), bytes, 0, false, times(0));
-  const parts = blocks.entries().map(([key, block], i): [string, Cost] => {
+  const places = [...blocks.keys()];
+  return tabulateCosts(
+    { spec, variants, scenario, hardware: hardwareOf(options) },
+    (key, batch) =>
+      partTime(
+        rounds,
+        key === null ? 0 : places.indexOf(key) + 1,
+        scenario.batchSizes.indexOf(batch),
+        copies,
+      ),
+  );
+}
+
+/** What a table of costs is of. */
+export interface CostSubject {
+  /** The parent. */
+  readonly spec: DecoderSpec;
+  /** What its blocks may have. */
+  readonly variants: readonly BlockVariants[];
+  /** For what. */
+  readonly scenario: Scenario;
+  /** On what. */
+  readonly hardware: Hardware;
+}
+
+/** Costs of every part that some variant has, whose times are told by `partKey()`; those of the model without blocks by null. */
+export function tabulateCosts(
+  { spec, variants, scenario, hardware }: CostSubject,
+  time: (key: string | null, batch: number, block: BlockSpec) => BatchTime,
+): CostTable {
+  const bytes = bytesOf(hardware.dtype), empty: BlockSpec = { attention: null, ffn: null };
+  const times = (told: (batch: number) => BatchTime): Map<number, BatchTime> =>
+    new Map(scenario.batchSizes.map((batch) => [batch, told(batch)]));
+  const outside = countOf(parameters({ ...spec, blocks: [] }));
+  const base = costOf(outside, bytes, 0, false, times((batch) => time(null, batch, empty)));
+  const parts = distinctParts(variants).entries().map(([key, block]): [string, Cost] => {
     const { attention } = block, isAttention = attention?.kind === "gqa";
     const kv = isAttention ? 2 * attention.kvHeads * spec.headDim * bytes : 0;
     const count = countOf(blockParameters(spec, block, ""));
-    return [key, costOf(count, bytes, kv, isAttention, times(i + 1))];
+    const own = times((batch) => time(key, batch, block));
+    return [key, costOf(count, bytes, kv, isAttention, own)];
   });
-  const none = costOf(
-    0,
-    bytes,
-    0,
-    false,
-    new Map(
-      scenario.batchSizes.map((batch) => [batch, { prefill: 0, decode: 0 }]),
-    ),
-  );
-  return {
-    hardware: hardwareOf(options),
-    scenario,
-    base,
-    parts: new Map([[blockKey(empty), none], ...parts]),
-  };
+  const none = costOf(0, bytes, 0, false, times(() => ({ prefill: 0, decode: 0 })));
+  return { hardware, scenario, base, parts: new Map([[blockKey(empty), none], ...parts]) };
 }
 
 /** The different parts of all variants, each as a block of its own. */
