@@ -22,7 +22,7 @@ import {
   type GenerationRequestOptions,
   QueueFullError,
 } from "./request.ts";
-import { packTokens } from "./runner.ts";
+import { Runner } from "./runner.ts";
 import { type Drawn, drawTokens } from "./sampler.ts";
 import { type Plan, Scheduler } from "./scheduler.ts";
 
@@ -44,6 +44,8 @@ export interface EngineOptions {
   readonly prefixReuse?: boolean;
   /** How many later arrivals of the next better priority a request lets pass at most; 100 by default. */
   readonly patience?: number;
+  /** Whether a GPU replays steps that decode as CUDA graphs, with the same results; true by default. */
+  readonly graphs?: boolean;
 }
 
 /** Something that happened in a step. */
@@ -92,6 +94,7 @@ const turnMs = 8;
 export class Engine implements Disposable {
   readonly #model: GenerationModel;
   readonly #memory: KvBlocks;
+  readonly #runner: Runner;
   readonly #pool: BlockPool;
   readonly #prefix: PrefixIndex | null;
   readonly #scheduler: Scheduler;
@@ -127,6 +130,7 @@ export class Engine implements Disposable {
     this.#ledger = new Ledger(this.#scheduler, Math.min(context, blocks * blockTokens));
     this.#model = new GenerationModel(decoder, weights);
     this.#memory = new KvBlocks(spec, { blocks, blockTokens, dtype });
+    this.#runner = new Runner(this.#model, this.#memory, options.graphs ?? true);
   }
 
   /** The longest text that it can compute, in tokens: the model's context, or what its memory holds. */
@@ -204,8 +208,7 @@ export class Engine implements Disposable {
     // Nothing is returned from the scope: it would search whole requests for tensors.
     scope(() => {
       for (const { from, to } of plan.copies) this.#memory.copy(from, to);
-      const tokens = packTokens(plan.work, this.#blockTokens);
-      const logits = this.#model.logits(tokens, this.#memory); // [wanted, vocab]
+      const logits = this.#runner.logits(plan.work); // [wanted, vocab]
       this.#scheduler.done(plan);
       made.draws = this.#ledger.draws(plan, performance.now());
       made.drawn = drawTokens(logits, made.draws);
@@ -255,6 +258,7 @@ export class Engine implements Disposable {
    */
   refresh(decoder: Decoder, version: number = this.#version + 1): number {
     const start = performance.now();
+    this.#runner.clear();
     this.#model.refresh(decoder);
     this.#scheduler.restart();
     this.#prefix?.clear();
@@ -281,6 +285,7 @@ export class Engine implements Disposable {
       kvBlocks: this.#pool.count,
       blockTokens: this.#blockTokens,
       kvBytes: this.#memory.bytes,
+      replayedSteps: this.#runner.replayed,
       weightVersion: this.#version,
       refreshSeconds: this.#refreshSeconds,
       counters: { promptTokens, generationTokens, prefixQueries, prefixHits, preemptions, steps },
@@ -292,6 +297,7 @@ export class Engine implements Disposable {
   /** Cancels what is not finished and gives the memory back. Safe to call twice. */
   [Symbol.dispose](): void {
     for (const request of this.#ledger.requests) this.cancel(request);
+    this.#runner[Symbol.dispose]();
     this.#model[Symbol.dispose]();
     this.#memory[Symbol.dispose]();
   }

@@ -106,6 +106,8 @@ export interface MetricsSnapshot {
   readonly blockTokens: number;
   /** Bytes of the key-value memory. */
   readonly kvBytes: number;
+  /** Steps that a CUDA graph did. */
+  readonly replayedSteps: number;
   /** Version of the weights. */
   readonly weightVersion: number;
   /** Seconds that the last refresh of the weights took. */

@@ -19,6 +19,8 @@ interface Captured<R> {
 export interface ReplaysOptions {
   /** Most graphs that are kept; the one unused for longest goes. 64 by default. */
   readonly most?: number;
+  /** Whether anything is captured; true by default. */
+  readonly graphs?: boolean;
 }
 
 /**
@@ -47,12 +49,13 @@ export class Replays<R extends readonly Tensor[]> implements Disposable {
   /** By key, the one unused for longest first; null for work that ran once. */
   readonly #known = new Map<string, Captured<R> | null>();
   #memory: GraphMemory | null = null;
-  #refused = false;
+  #refused: boolean;
   #replayed = 0;
 
   /** Nothing is captured yet. */
-  constructor({ most = 64 }: ReplaysOptions = {}) {
+  constructor({ most = 64, graphs = true }: ReplaysOptions = {}) {
     this.#most = most;
+    this.#refused = !graphs;
   }
 
   /** How often a graph did the work. */

@@ -38,7 +38,7 @@ const runs: readonly Run[] = [
     args: ["tests/engine/greedy_test.ts", "--filter=/greedy tokens of a (llama|nemotron) in f32/"],
     env: onDevice,
   },
-  { name: "devices", args: ["tests/cuda/"] },
+  { name: "devices", args: ["tests/cuda/"], env: onDevice },
 ];
 const simulated: readonly Run[] = ["reverse", "shuffled"].map((order) => ({
   name: `ops, threads ${order}`,

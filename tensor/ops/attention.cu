@@ -18,7 +18,8 @@ KERNEL(attention) {
   const Attention a = attention_of(args, 5);
   const RowBlock block = row_block(a, WARPS);
   const Stretch &s = block.stretch;
-  if (block.rows <= 0 || !stretch_fits(context, a, s)) return;
+  const Range own = keys_of_block(a, s);
+  if (block.rows <= 0 || own.from >= own.to || !stretch_fits(context, a, s)) return;
   const OneWarp team;
   const int warp = threadIdx.x / 32, lane = team.rank();
   if (warp >= block.rows) return;
@@ -26,7 +27,7 @@ KERNEL(attention) {
   float *q = (float *)dynamic_shared + warp * 2 * headDim, *o = q + headDim;
   FOR_TEAM(d, headDim) q[d] = load(query_row(a, s, row) + d) * a.scale * LOG2E, o[d] = 0;
   __syncwarp();
-  const Range keys = visible_keys(a, s, row);
+  const Range keys = visible_keys_in(own, a, s, row);
   float m = -INFINITY, l = 0;
   for (int64_t start = keys.from; start < keys.to; start += 32) {
     const int count = (int)at_most(32, keys.to - start);
@@ -47,9 +48,40 @@ KERNEL(attention) {
       FOR_TEAM(d, headDim) o[d] += weight * load(v + d);
     }
   }
+  if (is_split(a, s)) {
+    float *part = part_of_row(context, a, s, row, blockIdx.z);
+    FOR_TEAM(d, headDim) part[d] = o[d];
+    if (lane == 0) part[headDim] = m, part[headDim + 1] = l;
+    return;
+  }
   const int64_t index = query_index(a, s, row);
   FOR_TEAM(d, headDim) store(POINTER(real, 3) + index * headDim + d, l > 0 ? o[d] / l : 0.0f);
   if (lane == 0) POINTER(float, 4)[index] = l > 0 ? m * LN2 + logf(l) : -INFINITY;
+}
+
+// Rows of sequences whose keys were cut: a block for each sequence and kv head, a warp for each row, a lane for some of
+// the elements of a head.
+KERNEL(attention_combine) {
+  const Attention a = attention_of(args, 5);
+  const Stretch s = stretch_of(a, blockIdx.x, blockIdx.y);
+  if (!is_split(a, s) || !stretch_fits(context, a, s)) return;
+  const OneWarp team;
+  const int64_t headDim = a.headDim, parts = (s.keys + SPLIT_KEYS - 1) / SPLIT_KEYS;
+  for (int64_t row = threadIdx.x / 32; row < s.queries * a.group; row += WARPS) {
+    const float *first = part_of_row(context, a, s, row, 0);
+    float m = -INFINITY, l = 0;
+    for (int64_t part = 0; part < parts; part++) m = Largest::of(m, first[part * (headDim + 2) + headDim]);
+    const float shift = m == -INFINITY ? 0.0f : m;
+    const auto weight = [&](int64_t part) { return exp2_f32(first[part * (headDim + 2) + headDim] - shift); };
+    for (int64_t part = 0; part < parts; part++) l += weight(part) * first[part * (headDim + 2) + headDim + 1];
+    const int64_t index = query_index(a, s, row);
+    FOR_TEAM(d, headDim) {
+      float o = 0;
+      for (int64_t part = 0; part < parts; part++) o += weight(part) * first[part * (headDim + 2) + d];
+      store(POINTER(real, 3) + index * headDim + d, l > 0 ? o / l : 0.0f);
+    }
+    if (team.rank() == 0) POINTER(float, 4)[index] = l > 0 ? m * LN2 + logf(l) : -INFINITY;
+  }
 }
 
 // --- bf16 with heads of up to WIDTH: tiles of 64 rows and 64 keys on the tensor cores ---
@@ -61,13 +93,14 @@ template <int WIDTH> __device__ inline void attend(const Slots &args, const Cont
   const Attention a = attention_of(args, 5);
   const RowBlock block = row_block(a, TILE);
   const Stretch &s = block.stretch;
-  if (block.rows <= 0 || !stretch_fits(context, a, s)) return;
+  const Range own = keys_of_block(a, s);
+  if (block.rows <= 0 || own.from >= own.to || !stretch_fits(context, a, s)) return;
   typedef Tile<WIDTH> T;
   const T q = {(bf16 *)dynamic_shared};
   const T k[2] = {{q.data + T::bytes / 2}, {q.data + 2 * (T::bytes / 2)}};
   const T v[2] = {{q.data + 3 * (T::bytes / 2)}, {q.data + 4 * (T::bytes / 2)}};
-  const int64_t first = visible_keys(a, s, block.start).from / TILE * TILE;
-  const int64_t last = visible_keys(a, s, block.start + block.rows - 1).to;
+  const int64_t first = visible_keys_in(own, a, s, block.start).from / TILE * TILE;
+  const int64_t last = visible_keys_in(own, a, s, block.start + block.rows - 1).to;
   const bool wide_k = is_wide(a.k, a.headDim), wide_v = is_wide(a.v, a.headDim);
 
   const auto load_keys = [&](T tile, const Operand &x, bool wide, int64_t start) {
@@ -83,7 +116,7 @@ template <int WIDTH> __device__ inline void attend(const Slots &args, const Cont
   Range keys[2];
   for (int half = 0; half < 2; half++) {
     const int64_t row = block.start + warp_row + lane / 4 + 8 * half;
-    keys[half] = row < block.start + block.rows ? visible_keys(a, s, row) : Range{0, 0};
+    keys[half] = row < block.start + block.rows ? visible_keys_in(own, a, s, row) : Range{0, 0};
   }
   float o[WIDTH / 8][4], m[2] = {-INFINITY, -INFINITY}, l[2] = {0, 0};
   clear(o);
@@ -131,11 +164,31 @@ template <int WIDTH> __device__ inline void attend(const Slots &args, const Cont
   }
   wait_copies<0>();
 
-  float inverse[2];
 #pragma unroll
   for (int half = 0; half < 2; half++) {
     l[half] += __shfl_xor_sync(0xffffffffu, l[half], 1);
     l[half] += __shfl_xor_sync(0xffffffffu, l[half], 2);
+  }
+  if (is_split(a, s)) {
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+      const int64_t row = warp_row + lane / 4 + 8 * half;
+      if (row >= block.rows) continue;
+      float *part = part_of_row(context, a, s, row, blockIdx.z);
+#pragma unroll
+      for (int j = 0; j < WIDTH / 8; j++)
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+          const int64_t d = j * 8 + lane % 4 * 2 + i;
+          if (d < a.headDim) part[d] = o[j][2 * half + i];
+        }
+      if (lane % 4 == 0) part[a.headDim] = m[half], part[a.headDim + 1] = l[half];
+    }
+    return;
+  }
+  float inverse[2];
+#pragma unroll
+  for (int half = 0; half < 2; half++) {
     inverse[half] = l[half] > 0 ? 1.0f / l[half] : 0.0f;
     const int64_t row = warp_row + lane / 4 + 8 * half;
     if (row < block.rows && lane % 4 == 0)

@@ -97,6 +97,38 @@ __device__ inline Range visible_keys(const Attention &a, const Stretch &s, int64
   return {at_most(to, at_least(0, position - a.window + 1)), to};
 }
 
+// Decoding has few rows, too few to keep a device busy: so the keys of a sequence with few rows are cut into parts of
+// SPLIT_KEYS, each with a block of its own along z, and attention_combine puts them together in order (Dao et al.,
+// "Flash-Decoding", 2023). How a sequence is cut depends on its own length alone. As attention_launch.ts has it.
+enum { SPLIT_ROWS = 16, SPLIT_KEYS = 256 };
+
+__device__ inline bool is_split(const Attention &a, const Stretch &s) {
+  return a.blockTokens && s.queries * a.group <= SPLIT_ROWS && s.keys > SPLIT_KEYS;
+}
+
+// The keys that this block has of a stretch; none where there is nothing for it to do.
+__device__ inline Range keys_of_block(const Attention &a, const Stretch &s) {
+  const int64_t part = blockIdx.z;
+  if (!is_split(a, s)) return {0, part == 0 ? at_least(1, s.keys) : 0}; // rows without keys are written, too
+  return {part * SPLIT_KEYS, at_most(s.keys, (part + 1) * SPLIT_KEYS)};
+}
+
+// Those of them that a row sees.
+__device__ inline Range visible_keys_in(const Range &block, const Attention &a, const Stretch &s, int64_t row) {
+  const Range keys = visible_keys(a, s, row);
+  const int64_t from = at_least(keys.from, block.from);
+  return {from, at_least(from, at_most(keys.to, block.to))};
+}
+
+// What a part leaves of a row: the unnormalised output, then the maximum and the sum.
+__device__ inline float *part_of_row(const Context &context, const Attention &a, const Stretch &s, int64_t row,
+                                     int64_t part) {
+  const int64_t parts = (a.blocks * a.blockTokens + SPLIT_KEYS - 1) / SPLIT_KEYS;
+  const bool by_query = a.queryTokens * a.group <= a.sequences * SPLIT_ROWS; // whichever takes less memory
+  const int64_t slot = (by_query ? s.firstQuery * a.group : s.sequence * SPLIT_ROWS) + row;
+  return (float *)context.scratch + ((slot * a.kvHeads + s.kvHead) * parts + part) * (a.headDim + 2);
+}
+
 // Blocks of `size` rows are numbered so that sequence s begins at ⌊rows before it / size⌋ + s: room enough for all its
 // blocks, without a table; a number at the end of a sequence may be left empty. The same for blocks of keys.
 __device__ inline int64_t first_block(int64_t before, int64_t size, int64_t sequence) {

@@ -54,14 +54,33 @@ function overBlocks(
 
 const rowsOf = (q: View, kvHeads: number): number => sizeOf(q.shape.slice(0, -1)) / kvHeads;
 
-/** Attention forward. */
+// As ops/attention.cuh has them: keys of sequences with so few rows are cut into parts of so many.
+const splitRows = 16, splitKeys = 256;
+
+/** Parts of the longest sequence that a table of blocks, [sequences, blocks], has room for; 1 for keys in runs. */
+const partsOf = (table: View, blockTokens = 0): number =>
+  blockTokens === 0 ? 1 : Math.max(1, Math.ceil(table.shape[1] * blockTokens / splitKeys));
+
+/** Attention forward; when keys are cut, their parts are then put together. */
 export const forwardOnCuda: CudaKernel<AttentionParams> = {
   source: new URL("./attention.cu", import.meta.url),
-  launches: ([q, k, , queryOffsets]) => {
+  launches: ([q, k, , queryOffsets, keyStarts], _, { blockTokens }) => {
     const kvHeads = k.shape.at(-2)!, sequences = queryOffsets.shape[0] - 1;
     if (sequences === 0 || kvHeads === 0) return [];
-    const shape = { tiles: 5, rows: 2 };
-    return [overBlocks("attention", q, rowsOf(q, kvHeads), sequences, kvHeads, shape)];
+    const parts = partsOf(keyStarts, blockTokens), shape = { tiles: 5, rows: 2 };
+    const whole = overBlocks("attention", q, rowsOf(q, kvHeads), sequences, kvHeads, shape);
+    if (parts === 1) return [whole];
+    const [blocks] = whole.blocks as readonly number[];
+    return [
+      { ...whole, blocks: [blocks, kvHeads, parts] },
+      { entry: "attention_combine", blocks: [sequences, kvHeads, 1], threads: blockThreads },
+    ];
+  },
+  scratch: ([q, k, , queryOffsets, keyStarts], _, { blockTokens }) => {
+    const parts = partsOf(keyStarts, blockTokens), sequences = queryOffsets.shape[0] - 1;
+    if (parts === 1) return 0;
+    const kvHeads = k.shape.at(-2)!, rows = Math.min(rowsOf(q, kvHeads), sequences * splitRows);
+    return 4 * rows * kvHeads * parts * (q.shape.at(-1)! + 2);
   },
 };
 

@@ -104,6 +104,11 @@ const cases: readonly Case[] = [
   { q: [0, 2, 4], k: [0, 1, 4], queryOffsets: [0], keyStarts: [], keyLengths: [] },
 ];
 
+/** 0 to `count` − 1 in an order of their own for each `step` that shares no factor with `count`. */
+function mixed(count: number, step: number): number[] {
+  return Array.from({ length: count }, (_, i) => (step * i + step) % count);
+}
+
 /** Keys in blocks, in any order, shared, and fewer than there is room for. */
 const blockCases: readonly Case[] = [
   {
@@ -133,6 +138,26 @@ const blockCases: readonly Case[] = [
     causal: true,
     window: 50,
     blockTokens: 32,
+  },
+  // So many keys that a GPU shares those of sequences with few queries out, but not those of the second one.
+  {
+    q: [21, 4, 16],
+    k: [608, 2, 16],
+    queryOffsets: [0, 1, 20, 21],
+    keyStarts: [...mixed(19, 7), ...mixed(19, 5), ...mixed(19, 4)],
+    keyLengths: [601, 300, 270],
+    causal: true,
+    blockTokens: 32,
+  },
+  {
+    q: [2, 3, 36],
+    k: [640, 1, 36],
+    queryOffsets: [0, 1, 2],
+    keyStarts: [...mixed(40, 11), ...mixed(40, 7)],
+    keyLengths: [640, 257],
+    causal: true,
+    window: 290,
+    blockTokens: 16,
   },
 ];
 

@@ -89,3 +89,43 @@ for (const { time, heads, kvHeads, headDim, causal, window } of cases) {
     );
   });
 }
+
+/** Attention of one query each over keys in blocks of 16: the outputs by sequence. */
+function decode(dtype: "f32" | "bf16", lengths: readonly number[], width: number): string[] {
+  return scope(() => {
+    const count = lengths.length, heads = 8, kvHeads = 2, headDim = 128;
+    const integers = (values: readonly number[], shape = [values.length]): Tensor =>
+      Tensor.from(values, shape, { dtype: "i32", device: "cuda" });
+    const [q, k, v] = [count * heads, 64 * 16 * kvHeads, 64 * 16 * kvHeads].map((rows, i) =>
+      numbers([rows, headDim], i + 1, "cuda").to(dtype)
+    );
+    const row = q.slice(0, 0, heads).reshape([1, heads, headDim]); // all ask the same
+    const [keys, values] = [k, v].map((x) => x.reshape([64 * 16, kvHeads, headDim]));
+    const table = lengths.flatMap(() => Array.from({ length: width }, (_, i) => (5 * i) % 64));
+    const sequences = {
+      queryOffsets: integers(Array.from({ length: count + 1 }, (_, i) => i)),
+      keyStarts: integers(table, [count, width]),
+      keyLengths: integers(lengths),
+      blockTokens: 16,
+    };
+    const out = Tensor.concat(lengths.map(() => row)).attention(keys, values, {
+      causal: true,
+      sequences,
+    });
+    return lengths.map((_, i) => out.select(0, i).data().join());
+  });
+}
+
+for (const dtype of ["f32", "bf16"] as const) {
+  cudaTest(`a sequence that decodes gets the same bits alone and among others, ${dtype}`, () => {
+    const lengths = [700, 3, 257, 256];
+    const together = decode(dtype, lengths, 64);
+    lengths.forEach((length, i) =>
+      assert.equal(
+        together[i],
+        decode(dtype, [length], Math.ceil(length / 16))[0],
+        `${length} keys`,
+      )
+    );
+  });
+}
