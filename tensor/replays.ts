@@ -1,10 +1,10 @@
 /**
- * Work that is done again and again with other numbers: on a GPU it is captured and replayed.
+ * Work that is done again and again with other numbers: it is captured and replayed.
  *
  * @module
  */
-import type { CudaGraph, GraphMemory } from "./backend/cuda_graph.ts";
-import type { CudaBackend } from "./backend/cuda.ts";
+import type { Backend, Graph } from "./backend/backend.ts";
+import type { GraphMemory } from "./backend/graph_memory.ts";
 import { CaptureError, OutOfMemoryError } from "./errors.ts";
 import { scope } from "./scope.ts";
 import type { Tensor } from "./tensor.ts";
@@ -12,7 +12,7 @@ import type { Tensor } from "./tensor.ts";
 /** What a graph reads that changes, and the graph. */
 interface Captured<R> {
   readonly inputs: readonly Tensor[];
-  readonly graph: CudaGraph<R>;
+  readonly graph: Graph<R>;
 }
 
 /** How `Replays` captures. */
@@ -25,8 +25,8 @@ export interface ReplaysOptions {
 
 /**
  * Runs bodies of work whose launches are the same whenever their key is. The first time a body runs as ever; the second
- * time on a GPU it is captured as a CUDA graph, and from then on the graph is replayed, with the same bits. On other
- * devices, or where graphs are off (`DENOTRON_CUDA_GRAPHS=0`), bodies just run.
+ * time it is captured, on a GPU as a CUDA graph, and from then on the graph is replayed, with the same bits. Where graphs
+ * are off (on a GPU with `DENOTRON_CUDA_GRAPHS=0`), bodies just run.
  *
  * A body may depend on its inputs, on tensors that stay where they are, and on the key. Its results are lists of tensors.
  *
@@ -91,16 +91,15 @@ export class Replays<R extends readonly Tensor[]> implements Disposable {
     return captured.graph.result;
   }
 
-  /** The GPU to capture on, if any. */
-  #device(inputs: readonly Tensor[]): CudaBackend | null {
-    if (this.#refused || inputs[0].device !== "cuda") return null;
-    const device = inputs[0].storage.backend as CudaBackend;
-    return device.graphs.enabled ? device : null;
+  /** The device to capture on, if any. */
+  #device(inputs: readonly Tensor[]): Backend | null {
+    const { backend } = inputs[0].storage;
+    return !this.#refused && backend.graphs.enabled ? backend : null;
   }
 
   /** Null where it is not possible, which is said once. */
   #capture(
-    device: CudaBackend,
+    device: Backend,
     inputs: readonly Tensor[],
     body: (...inputs: readonly Tensor[]) => R,
   ): Captured<R> | null {
@@ -117,7 +116,7 @@ export class Replays<R extends readonly Tensor[]> implements Disposable {
     } catch (error) {
       for (const tensor of [...own, ...results]) tensor[Symbol.dispose]();
       if (!(error instanceof CaptureError || error instanceof OutOfMemoryError)) throw error;
-      console.error(`denotron: goes on without CUDA graphs. ${error.message}`);
+      console.error(`denotron: goes on without graphs. ${error.message}`);
       this.clear();
       this.#refused = true;
       return null;

@@ -5,7 +5,24 @@
  */
 import type { AnyOp, View } from "../op.ts";
 import type { Storage } from "../storage.ts";
+import type { GraphMemory } from "./graph_memory.ts";
 import type { MemoryStats } from "./pool.ts";
+
+/** Work that was captured, and can be done again without the host's part in it. */
+export interface Graph<T> extends Disposable {
+  /** What the captured body returned; its tensors have values after each replay. */
+  readonly result: T;
+  /** Does the work. Throws CaptureError when it was disposed. */
+  replay(): void;
+}
+
+/** Whether graphs are used. */
+export interface GraphSetting {
+  /** Whether they are. */
+  readonly enabled: boolean;
+  /** Why not; empty when they are. */
+  readonly why: string;
+}
 
 /** A device: its memory, and kernels that run on it. */
 export interface Backend {
@@ -23,6 +40,12 @@ export interface Backend {
   read(from: Storage, offset: number, to: Uint8Array): void;
   /** Run `op`, which writes `outputs`. */
   run(op: AnyOp, inputs: readonly View[], outputs: readonly View[], params: unknown): void;
+  /** Whether work that repeats is captured as graphs. */
+  readonly graphs: GraphSetting;
+  /** Memory for graphs that are replayed one after the other. */
+  graphMemory(): GraphMemory;
+  /** A graph of the work of `body`. Nothing is computed until it is replayed. Throws CaptureError. */
+  capture<T>(memory: GraphMemory, body: () => T): Graph<T>;
   /** Resolves when all work given so far is done. */
   synchronize(): Promise<void>;
 }

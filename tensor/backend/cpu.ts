@@ -11,8 +11,10 @@ import { isContiguous } from "../layout.ts";
 import type { AnyOp, Kernel, View } from "../op.ts";
 import { copy } from "../ops/copy.ts";
 import { Storage } from "../storage.ts";
-import type { Backend } from "./backend.ts";
+import type { Backend, GraphSetting } from "./backend.ts";
+import { CallRecorder, type CpuGraph } from "./cpu_graph.ts";
 import { CpuKernels, type NativeKernel } from "./cpu_kernels.ts";
+import type { GraphMemory } from "./graph_memory.ts";
 import { type MemorySegment, type MemoryStats, Pool } from "./pool.ts";
 import { isNothing, kernelType, withReadable } from "./readable.ts";
 import { type HostMemory, runReference } from "./reference.ts";
@@ -23,6 +25,8 @@ const hugePage = 2 * 1024 * 1024;
 /** The CPU as a device. */
 export class CpuBackend implements Backend {
   readonly name = "cpu";
+  /** Work that repeats is always captured. */
+  readonly graphs: GraphSetting = { enabled: true, why: "" };
   readonly #kernels = new CpuKernels();
   #arguments = new Arguments(64);
   readonly #native = new Map<AnyOp, Map<DType, NativeKernel | null>>();
@@ -30,6 +34,7 @@ export class CpuBackend implements Backend {
     allocate: (bytes) => this.#segment(bytes),
     release: () => {}, // the garbage collector takes the buffer once nothing refers to it
   }, 0.9 * Deno.systemMemoryInfo().total);
+  readonly #recorder = new CallRecorder(this.#pool);
 
   /** Figures of its memory, in bytes. */
   get memory(): MemoryStats {
@@ -73,18 +78,34 @@ export class CpuBackend implements Backend {
   }
 
   allocate(bytes: number): Storage {
-    return new Storage(this, this.#pool.take(bytes));
+    return new Storage(this, this.#recorder.take(bytes));
   }
 
   free(storage: Storage): void {
-    this.#pool.give(storage.block);
+    this.#recorder.give(storage.block);
+  }
+
+  /** Memory for graphs that are replayed one after the other. */
+  graphMemory(): GraphMemory {
+    return this.#recorder.memory();
+  }
+
+  /**
+   * A graph of the kernels that `body` calls. Nothing is computed until it is replayed. What the body makes lies in
+   * `memory`; numbers that it writes are the same in each replay. Throws CaptureError when the body reads values.
+   */
+  capture<T>(memory: GraphMemory, body: () => T): CpuGraph<T> {
+    return this.#recorder.capture(memory, body);
   }
 
   write(to: Storage, offset: number, from: Uint8Array): void {
-    bytes(to, offset, from.length).set(from);
+    if (!this.#recorder.capturing) return bytes(to, offset, from.length).set(from);
+    const copy = from.slice();
+    this.#recorder.add(() => bytes(to, offset, copy.length).set(copy), [{ storage: to }]);
   }
 
   read(from: Storage, offset: number, to: Uint8Array): void {
+    this.#recorder.forbid("values are read");
     to.set(bytes(from, offset, to.length));
   }
 
@@ -126,13 +147,33 @@ export class CpuBackend implements Backend {
     outputs: readonly View[],
     params: unknown,
   ): void {
+    if (this.#recorder.capturing) return this.#record(op, native, inputs, outputs, params);
     if (!native) return runReference(op, inputs, outputs, params, memory);
-    // Ops of many inputs, such as concat, need a larger block.
-    const slots = 32 + 2 * inputs.length;
+    const slots = slotsFor(inputs);
     if (slots > this.#arguments.capacity) this.#arguments = new Arguments(2 * slots);
     op.kernel!.arguments(this.#arguments.reset(), inputs, outputs, params);
     const status = this.#kernels.invoke(native, this.#arguments.pointer);
     if (status !== 0) throw statusError(op, status, inputs, params);
+  }
+
+  /** The same as part of a graph: with an argument block of its own. */
+  #record(
+    op: AnyOp,
+    native: NativeKernel | null,
+    inputs: readonly View[],
+    outputs: readonly View[],
+    params: unknown,
+  ): void {
+    const views = [...inputs, ...outputs];
+    if (!native) {
+      return this.#recorder.add(() => runReference(op, inputs, outputs, params, memory), views);
+    }
+    const block = new Arguments(slotsFor(inputs)), kernels = this.#kernels;
+    op.kernel!.arguments(block, inputs, outputs, params);
+    this.#recorder.add(() => {
+      const status = kernels.invoke(native, block.pointer);
+      if (status !== 0) throw statusError(op, status, inputs, params);
+    }, views);
   }
 
   /** Zeroed memory; large segments start at a huge page and ask for them. */
@@ -144,6 +185,11 @@ export class CpuBackend implements Backend {
     if (wanted >= hugePage) this.#kernels.adviseHugePages(BigInt(address), wanted);
     return { address, bytes: wanted, buffer, start: address - base };
   }
+}
+
+/** Slots of an argument block; ops of many inputs, such as concat, need a larger one. */
+function slotsFor(inputs: readonly View[]): number {
+  return 32 + 2 * inputs.length;
 }
 
 /** Whether no two elements share memory. An expanded view may decode to more numbers than the machine can hold. */

@@ -18,12 +18,13 @@ import { isContiguous } from "../layout.ts";
 import type { AnyOp, CudaKernel, MatrixProduct, View } from "../op.ts";
 import { fill } from "../ops/fill.ts";
 import { Storage } from "../storage.ts";
-import type { Backend } from "./backend.ts";
-import { type CudaGraph, type GraphMemory, GraphRecorder } from "./cuda_graph.ts";
+import type { Backend, GraphSetting } from "./backend.ts";
+import { type CudaGraph, GraphRecorder } from "./cuda_graph.ts";
 import { CudaKernels } from "./cuda_kernels.ts";
 import { CudaLauncher } from "./cuda_launcher.ts";
 import { type BlockSource, deviceSegment, ExactBlocks, StagingRing } from "./cuda_memory.ts";
 import { gemmOf, hasProducts, isMultipliable } from "./cuda_product.ts";
+import type { GraphMemory } from "./graph_memory.ts";
 import { type MemoryStats, Pool } from "./pool.ts";
 import { isNothing, kernelType, withReadable } from "./readable.ts";
 import { type HostMemory, reachOf, runReference } from "./reference.ts";
@@ -42,19 +43,11 @@ export interface CudaDescription {
   /** cuBLAS's file and version. */
   readonly cublas: { readonly path: string; readonly version: number };
   /** Whether work that repeats is captured as graphs. */
-  readonly graphs: CudaGraphSetting;
-}
-
-/** Whether graphs are used. */
-export interface CudaGraphSetting {
-  /** Whether they are. */
-  readonly enabled: boolean;
-  /** Why not; empty when they are. */
-  readonly why: string;
+  readonly graphs: GraphSetting;
 }
 
 /** Graphs are used unless `DENOTRON_CUDA_GRAPHS` is 0, or every kernel is waited for. */
-function graphSetting(debug: boolean): CudaGraphSetting {
+function graphSetting(debug: boolean): GraphSetting {
   if (Deno.env.get("DENOTRON_CUDA_GRAPHS") === "0") {
     return { enabled: false, why: "DENOTRON_CUDA_GRAPHS is 0" };
   }
@@ -76,7 +69,7 @@ export class CudaBackend implements Backend {
   readonly #kernels: CudaKernels;
   readonly #recorder: GraphRecorder;
   /** Whether work that repeats is captured as graphs. */
-  readonly graphs: CudaGraphSetting;
+  readonly graphs: GraphSetting;
   readonly #onHost = new Set<string>(); // ops of which was said that they run there
   #nvrtc: Nvrtc | null = null;
   #cublas: Cublas | null = null;

@@ -12,75 +12,11 @@ import type { CudaDriver } from "../../ffi/cuda/mod.ts";
 import { CaptureError } from "../errors.ts";
 import type { View } from "../op.ts";
 import type { Storage } from "../storage.ts";
+import type { Graph } from "./backend.ts";
 import type { CudaLauncher } from "./cuda_launcher.ts";
 import type { BlockSource } from "./cuda_memory.ts";
-import { type MemoryBlock, type MemorySegment, Pool } from "./pool.ts";
-
-/** Small, because graphs of small models need little. */
-const segmentBytes = 2 * 1024 * 1024;
-
-/**
- * Memory for what graphs compute on the way, cut from blocks of the device's pool that stay taken. Graphs may share one:
- * what one of them leaves there holds until another one is replayed.
- */
-export class GraphMemory implements Disposable {
-  readonly #device: BlockSource;
-  readonly #owners: Map<MemorySegment, GraphMemory>;
-  readonly #taken = new Map<MemorySegment, MemoryBlock>();
-  readonly #pool: Pool;
-  #closed = false;
-
-  /** Empty; `owners` learns which segments are this memory's. */
-  constructor(device: BlockSource, owners: Map<MemorySegment, GraphMemory>) {
-    [this.#device, this.#owners] = [device, owners];
-    const source = {
-      allocate: (bytes: number) => this.#allocate(bytes),
-      release: (segment: MemorySegment) => this.#release(segment),
-    };
-    this.#pool = new Pool(source, Infinity, segmentBytes);
-  }
-
-  #allocate(bytes: number): MemorySegment {
-    const block = this.#device.take(bytes), { segment: { address }, offset } = block;
-    const segment = { address: address + offset, bytes: block.bytes, buffer: null, start: 0 };
-    this.#taken.set(segment, block);
-    this.#owners.set(segment, this);
-    return segment;
-  }
-
-  #release(segment: MemorySegment): void {
-    this.#device.give(this.#taken.get(segment)!);
-    this.#taken.delete(segment);
-    this.#owners.delete(segment);
-  }
-
-  /** Bytes of the device that it has taken. */
-  get reserved(): number {
-    return this.#pool.stats.reserved;
-  }
-
-  /** A block of at least `bytes` bytes. Throws OutOfMemoryError when the device has none. */
-  take(bytes: number): MemoryBlock {
-    return this.#pool.take(bytes);
-  }
-
-  /** Give a block back, for later captures. */
-  give(block: MemoryBlock): void {
-    this.#pool.give(block);
-    this.#releaseUnused();
-  }
-
-  /** Gives everything back to the device, as soon as no tensor lies there. Its graphs must be gone. */
-  [Symbol.dispose](): void {
-    this.#closed = true;
-    this.#releaseUnused();
-  }
-
-  #releaseUnused(): void {
-    if (!this.#closed || this.#pool.stats.blocks > 0) return;
-    for (const segment of this.#taken.keys()) this.#release(segment);
-  }
-}
+import { GraphBlocks, type GraphMemory } from "./graph_memory.ts";
+import type { MemoryBlock } from "./pool.ts";
 
 /** What a graph needs for as long as it may be replayed. */
 class Holdings implements Disposable {
@@ -112,7 +48,7 @@ class Holdings implements Disposable {
 }
 
 /** A graph that was captured. */
-export class CudaGraph<T> implements Disposable {
+export class CudaGraph<T> implements Graph<T> {
   /** What the body returned; its tensors have values after each replay. */
   readonly result: T;
   /** Launches and copies. */
@@ -145,8 +81,7 @@ export class GraphRecorder {
   readonly #driver: CudaDriver;
   readonly #stream: Deno.PointerObject;
   readonly #launcher: CudaLauncher;
-  readonly #device: BlockSource;
-  readonly #owners = new Map<MemorySegment, GraphMemory>();
+  readonly #blocks: GraphBlocks;
   #capture: { readonly memory: GraphMemory; readonly holdings: Holdings } | null = null;
 
   /** Captures what `launcher` starts on `stream`; memory is that of `device`. */
@@ -157,22 +92,22 @@ export class GraphRecorder {
     device: BlockSource,
   ) {
     [this.#driver, this.#stream] = [driver, stream];
-    [this.#launcher, this.#device] = [launcher, device];
+    [this.#launcher, this.#blocks] = [launcher, new GraphBlocks(device)];
   }
 
   /** Memory for graphs. */
   memory(): GraphMemory {
-    return new GraphMemory(this.#device, this.#owners);
+    return this.#blocks.memory();
   }
 
   /** A block for what is computed now: of the device, or of the graph that is captured. */
   take(bytes: number): MemoryBlock {
-    return (this.#capture?.memory ?? this.#device).take(bytes);
+    return this.#blocks.take(bytes, this.#capture?.memory);
   }
 
   /** Gives a block back to where it came from. */
   give(block: MemoryBlock): void {
-    (this.#owners.get(block.segment) ?? this.#device).give(block);
+    this.#blocks.give(block);
   }
 
   /** Throws CaptureError while a graph is captured, for nothing is computed then. */
@@ -187,7 +122,7 @@ export class GraphRecorder {
   hold(views: readonly View[]): void {
     if (!this.#capture) return;
     for (const { storage } of views) {
-      if (!this.#owners.has(storage.block.segment)) this.#capture.holdings.hold(storage);
+      if (!this.#blocks.owns(storage.block)) this.#capture.holdings.hold(storage);
     }
   }
 
