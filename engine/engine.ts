@@ -44,7 +44,7 @@ export interface EngineOptions {
   readonly prefixReuse?: boolean;
   /** How many later arrivals of the next better priority a request lets pass at most; 100 by default. */
   readonly patience?: number;
-  /** Whether a GPU replays steps that decode as CUDA graphs, with the same results; true by default. */
+  /** Whether steps that decode are captured and replayed, with the same results; true by default. */
   readonly graphs?: boolean;
 }
 

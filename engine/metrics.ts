@@ -106,7 +106,7 @@ export interface MetricsSnapshot {
   readonly blockTokens: number;
   /** Bytes of the key-value memory. */
   readonly kvBytes: number;
-  /** Steps that a CUDA graph did. */
+  /** Steps that were replayed rather than computed anew. */
   readonly replayedSteps: number;
   /** Version of the weights. */
   readonly weightVersion: number;

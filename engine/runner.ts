@@ -8,7 +8,7 @@ import type { KvBlocks } from "./kv_blocks.ts";
 import type { GenerationModel, PackedTokens } from "./model.ts";
 import type { Work } from "./scheduler.ts";
 
-/** Computes steps. On a GPU those that decode, one token for each sequence, are captured as graphs and replayed. */
+/** Computes steps. Those that decode, one token for each sequence, are captured as graphs and replayed. */
 export class Runner implements Disposable {
   readonly #model: GenerationModel;
   readonly #memory: KvBlocks;
@@ -17,7 +17,7 @@ export class Runner implements Disposable {
   /** Computes with a model, and keeps keys and values in a memory; neither is this one's to dispose of. */
   constructor(model: GenerationModel, memory: KvBlocks, graphs: boolean) {
     [this.#model, this.#memory] = [model, memory];
-    this.#replays = new Replays({ most: 128, graphs });
+    this.#replays = new Replays({ most: 32, graphs });
   }
 
   /** How many steps a graph did. */
