@@ -2,28 +2,37 @@
  * Runs the tests of the CUDA path on the GPU that is there, else on the simulated one: `deno task test:cuda`.
  *
  * Every op against its definition, models and losses, a training run against the CPU's; in the simulator also its planted
- * mistakes, and the ops once for each order in which threads can run. Files run one after the other: there is one device.
+ * mistakes, and each op once for each order in which threads can run. On the GPU the parts run one after the other; of the
+ * simulator each process has its own, and there is one for each core. The last line counts the tests. The exit code is 2
+ * when there is nothing to test on.
  *
  * @module
  */
-import { fileURLToPath } from "node:url";
 import { LoadError, NativeError } from "../ffi/mod.ts";
 import { CudaDriver } from "../ffi/cuda/mod.ts";
 import { buildSimulator } from "../tests/cuda_sim/build.ts";
+import { countLine, runDenoTest, type TestRun } from "./deno_test.ts";
 
-const root = fileURLToPath(new URL("..", import.meta.url));
-const ops = ["tests/tensor/ops_sweep_test.ts", "--filter=/agrees with the reference/"];
-
-/** One run of `deno test`. */
-interface Run {
+/** Some of the tests; a part without any has failed. */
+interface Part {
   readonly name: string;
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
 }
 
 const onDevice = { DENOTRON_DEVICE: "cuda" };
-const runs: readonly Run[] = [
-  { name: "ops", args: ops, env: onDevice },
+
+/** The ops whose names begin with these letters. */
+const opsPart = (letters: string): Part => ({
+  name: `ops ${letters}`,
+  args: ["tests/tensor/ops_sweep_test.ts", `--filter=/^[${letters}].*agrees with the reference/`],
+  env: onDevice,
+});
+
+// The longest first, and parts of equal length, so that no core is idle in the end.
+const parts: readonly Part[] = [
+  ...["a-b", "c", "d", "e-l", "m-r", "s", "t-z"].map(opsPart),
+  { name: "devices", args: ["tests/cuda/"], env: onDevice },
   {
     name: "models and losses",
     args: [
@@ -38,13 +47,7 @@ const runs: readonly Run[] = [
     args: ["tests/engine/greedy_test.ts", "--filter=/greedy tokens of a (llama|nemotron) in f32/"],
     env: onDevice,
   },
-  { name: "devices", args: ["tests/cuda/"], env: onDevice },
 ];
-const simulated: readonly Run[] = ["reverse", "shuffled"].map((order) => ({
-  name: `ops, threads ${order}`,
-  args: ops,
-  env: { ...onDevice, CUDASIM_ORDER: order },
-}));
 
 /** What a GPU is called; null when there is none. */
 function realDevice(): string | null {
@@ -56,29 +59,47 @@ function realDevice(): string | null {
   }
 }
 
-async function test({ name, args, env = {} }: Run): Promise<boolean> {
-  console.log(`\n${name}`);
-  const { success } = await new Deno.Command(Deno.execPath(), {
-    args: ["test", "-A", "--no-check", ...args],
-    cwd: root,
-    env: { DENOTRON_THREADS: "1", ...env },
-  }).spawn().status;
-  return success;
+/** Runs a part and says how it went; everything that it printed only when it failed. */
+async function test({ name, args, env = {} }: Part): Promise<TestRun> {
+  const start = performance.now();
+  const run = await runDenoTest(["--no-check", ...args], { env, captured: true });
+  const ok = run.ok && run.counts.passed > 0;
+  const seconds = ((performance.now() - start) / 1000).toFixed(0);
+  if (!ok) console.log(run.output);
+  if (run.signal !== null) console.log(`${name}: ended by ${run.signal}`);
+  console.log(
+    `${ok ? "ok    " : "FAILED"}  ${name.padEnd(17)}  ${countLine(run.counts)}, ${seconds} s`,
+  );
+  return { ...run, ok };
+}
+
+/** Runs all parts, so many at a time. */
+async function testAll(atOnce: number): Promise<TestRun[]> {
+  const waiting = [...parts], runs: TestRun[] = [];
+  const work = async () => {
+    for (let part; (part = waiting.shift());) runs.push(await test(part));
+  };
+  await Promise.all(Array.from({ length: atOnce }, work));
+  return runs;
 }
 
 const gpu = realDevice(), folder = gpu === null ? buildSimulator() : null;
 if (gpu === null && folder === null) {
   console.error("There is neither a GPU nor a g++ to build a simulated one with.");
-  Deno.exit(1);
+  Deno.exit(2);
 }
-if (folder !== null) Deno.env.set("DENOTRON_CUDA_DIR", folder);
+if (folder !== null) {
+  Deno.env.set("DENOTRON_CUDA_DIR", folder);
+  Deno.env.set("CUDASIM_ORDERS", "forward,reverse,shuffled");
+}
 console.log(gpu === null ? `Simulated GPU in ${folder}` : gpu);
-const start = performance.now(), failed: string[] = [];
-for (const run of gpu === null ? [...runs, ...simulated] : runs) {
-  if (!await test(run)) failed.push(run.name);
-}
-const minutes = ((performance.now() - start) / 60_000).toFixed(1);
-console.log(
-  failed.length > 0 ? `Failed: ${failed.join("; ")}` : `All passed in ${minutes} minutes`,
-);
-Deno.exit(failed.length > 0 ? 1 : 0);
+const runs = await testAll(gpu === null ? navigator.hardwareConcurrency : 1);
+const counts = {
+  passed: runs.reduce((sum, { counts }) => sum + counts.passed, 0),
+  // A file that does not load and a process that dies are in no report.
+  failed: runs.reduce((sum, { ok, counts }) => sum + (ok ? 0 : Math.max(counts.failed, 1)), 0),
+  skipped: runs.flatMap(({ counts }) => counts.skipped),
+};
+if (counts.skipped.length > 0) console.log(["Skipped:", ...counts.skipped].join("\n  "));
+console.log(countLine(counts));
+Deno.exit(counts.failed === 0 && counts.passed > 0 ? 0 : 1);

@@ -115,20 +115,29 @@ function evaluate(
   return { outputs, gradients: leaves.map((leaf) => leaf.grad ?? Tensor.zeros(leaf.shape)) };
 }
 
+/** Orders in which the threads of a simulated GPU take turns: those of `CUDASIM_ORDERS`, or the one that is set. */
+function threadOrders(): string[] {
+  const given = Deno.env.get("CUDASIM_ORDERS") ?? Deno.env.get("CUDASIM_ORDER") ?? "forward";
+  return given.split(",");
+}
+
 /** The kernel agrees with the float64 reference, outputs and gradients, also for inputs that are not contiguous. */
 export function checkKernel(op: AnyOp, sample: Sample<unknown>, dtype: DType): void {
   const tolerance = tolerances[dtype]!;
   const expected = evaluate(op, sample, inputsOf(sample, "f64"));
-  for (const layout of ["contiguous", "scattered"]) {
-    const inputs = inputsOf(sample, dtype);
-    const actual = evaluate(op, sample, layout === "scattered" ? inputs.map(scattered) : inputs);
-    const compare = (kind: "outputs" | "gradients"): void =>
-      expected[kind].forEach((y, i) => {
-        const what = `${title(op, sample)} ${dtype} ${layout}, ${kind} ${i}`;
-        assertClose(actual[kind][i].data(), y.data(), tolerance, what);
-      });
-    compare("outputs");
-    compare("gradients");
+  for (const order of threadOrders()) {
+    Deno.env.set("CUDASIM_ORDER", order);
+    for (const layout of ["contiguous", "scattered"]) {
+      const inputs = inputsOf(sample, dtype);
+      const actual = evaluate(op, sample, layout === "scattered" ? inputs.map(scattered) : inputs);
+      const compare = (kind: "outputs" | "gradients"): void =>
+        expected[kind].forEach((y, i) => {
+          const what = `${title(op, sample)} ${dtype} ${layout}, threads ${order}, ${kind} ${i}`;
+          assertClose(actual[kind][i].data(), y.data(), tolerance, what);
+        });
+      compare("outputs");
+      compare("gradients");
+    }
   }
 }
 
