@@ -1,15 +1,18 @@
 /**
  * Compiles every CUDA kernel with the real NVRTC and reports what each takes of the device:
- * `deno task check:cuda-kernels [FOLDER] [--verbose]`.
+ * `deno task check:cuda-kernels [FOLDER] [--verbose] [--architecture sm_90]`.
  *
  * Needs no GPU. FOLDER is where `pip install --target FOLDER nvidia-cuda-nvrtc` put the compiler; without it, it is looked
- * for as at run time. Fails when a kernel does not compile, or spills registers to memory.
+ * for as at run time. Fails when a kernel does not compile, or spills registers to memory. The last line counts the sources,
+ * once for each element type and architecture.
  *
  * @module
  */
 import { join } from "node:path";
+import { parseArgs } from "node:util";
 import { CudaCompileError, findCudaLibrary, Nvrtc } from "../ffi/cuda/mod.ts";
 import { allCudaUnits, type CudaUnit } from "../tensor/backend/cuda_kernels.ts";
+import { countLine } from "./deno_test.ts";
 
 const architectures = ["sm_80", "sm_90"];
 
@@ -46,27 +49,32 @@ function compile(nvrtc: Nvrtc, unit: CudaUnit, architecture: string): Usage[] | 
   }
 }
 
-const verbose = Deno.args.includes("--verbose");
-const folder = Deno.args.find((arg) => !arg.startsWith("--"));
+const { values: { verbose, architecture: only }, positionals: [folder] } = parseArgs({
+  args: Deno.args,
+  allowPositionals: true,
+  options: { verbose: { type: "boolean" }, architecture: { type: "string" } },
+});
 if (folder !== undefined) Deno.env.set("DENOTRON_CUDA_DIR", join(folder, "nvidia", "cu13", "lib"));
 const nvrtc = new Nvrtc(findCudaLibrary("nvrtc"));
 const units = allCudaUnits();
-let broken = 0;
-for (const architecture of architectures) {
+let passed = 0, failed = 0;
+for (const architecture of only === undefined ? architectures : [only]) {
   const results = units.map((unit) => compile(nvrtc, unit, architecture));
   const usages = results.flatMap((usage) => usage ?? []);
   for (const { kernel, registers, spilledBytes } of usages) {
     if (verbose) console.log(`${architecture} ${kernel}: ${registers} registers`);
     if (spilledBytes > 0) {
       console.error(`${architecture} ${kernel}: spills ${spilledBytes} bytes of registers`);
-      broken++;
     }
   }
-  broken += results.filter((usage) => usage === null).length;
+  const good = results.filter((usages) => usages?.every(({ spilledBytes }) => spilledBytes === 0));
+  passed += good.length;
+  failed += units.length - good.length;
   const most = usages.reduce((a, b) => b.registers > a.registers ? b : a);
   console.log(
     `${architecture}: ${usages.length} kernels in ${units.length} units, NVRTC ${nvrtc.version}, ` +
       `at most ${most.registers} registers (${most.kernel})`,
   );
 }
-Deno.exit(broken === 0 ? 0 : 1);
+console.log(countLine({ passed, failed, skipped: [] }));
+Deno.exit(failed === 0 ? 0 : 1);
