@@ -1,7 +1,8 @@
 /**
- * `deno task bench dispatch|gemm|attention|train-step|decode|curve|serve|generation-weights [--json] [--peer] [--text FILE]`:
+ * `deno task bench dispatch|gemm|attention|train-step|decode|curve|serve|generation-weights|gpu [--json] [--peer] [--text FILE]`:
  * measures this machine's ceilings and our work in one run; `--peer` runs PyTorch on the same work beside it. `curve` learns
  * the text of a file, `serve` is many clients of a server, `generation-weights` compares the copies of weights that generate.
+ * `gpu` measures the GPU, PyTorch beside it where Python has it with CUDA; `--tiny` in sizes for the simulated GPU.
  *
  * @module
  */
@@ -14,8 +15,9 @@ import { decode } from "./decode.ts";
 import { dispatch } from "./dispatch.ts";
 import { gemm } from "./gemm.ts";
 import { generationWeights } from "./generation_weights.ts";
+import { gpu, type GpuRequest, missingGpu } from "./gpu/mod.ts";
 import { type PeerFigures, torchFigures } from "./peers/peer.ts";
-import { printReport, type Row } from "./report.ts";
+import { printReport, type Report, type Row } from "./report.ts";
 import { serve, type ServeRequest } from "./serve.ts";
 import { trainStep } from "./train_step.ts";
 
@@ -46,9 +48,10 @@ const benches: Record<string, Bench> = {
 };
 const usage = `usage: deno task bench ${
   Object.keys(benches).join("|")
-} [--json] [--peer] [--text FILE]
+}|gpu [--json] [--peer] [--text FILE]
   of serve: [--url URL | --model DIR [--tokenizer FILE]] [--clients N | --rate PER_SECOND] [--requests N] [--max-tokens N]
-  of generation-weights: --model DIR --text FILE [--tokenizer FILE]`;
+  of generation-weights: --model DIR --text FILE [--tokenizer FILE]
+  of gpu: [--tiny] [--no-peer]`;
 
 /** A bench that is given PyTorch's figures by the names of its rows. */
 function withFigures(
@@ -64,9 +67,11 @@ async function main(): Promise<number> {
     parsed = parseArgs({
       args: Deno.args.filter((arg) => arg !== "--"),
       allowPositionals: true,
+      allowNegative: true,
       options: {
         json: { type: "boolean" },
-        peer: { type: "boolean", default: false },
+        peer: { type: "boolean" },
+        tiny: { type: "boolean", default: false },
         text: { type: "string" },
         url: { type: "string" },
         model: { type: "string" },
@@ -81,7 +86,8 @@ async function main(): Promise<number> {
     console.error(`bench: ${(error as Error).message}\n${usage}`);
     return 2;
   }
-  const { positionals: [name], values } = parsed, { json, peer, text } = values;
+  const { positionals: [name], values } = parsed, { json, peer = false, text } = values;
+  if (name === "gpu") return benchGpu({ tiny: values.tiny, peer: values.peer ?? true }, json);
   const bench = benches[name ?? ""];
   if (!bench) {
     console.error(`bench: there is no bench "${name ?? ""}".\n${usage}`);
@@ -116,10 +122,24 @@ async function main(): Promise<number> {
   const cores = navigator.hardwareConcurrency, ceiling = new Ceiling(compiler);
   const ceilings = (cores > 1 ? [1, cores] : [1]).map((threads) => ceiling.measure(threads));
   const rows = await bench({ ceilings, peer, threads: cores, text, load });
-  const report = { bench: name, ceilings: ceilings.at(-1)!, rows };
+  tell({ bench: name, ceilings: ceilings.at(-1)!, rows }, json);
+  return 0;
+}
+
+/** The exit code is 2 without a GPU. */
+function benchGpu(request: GpuRequest, json?: boolean): number {
+  const missing = missingGpu();
+  if (missing !== "") {
+    console.error(`bench: there is no GPU to measure. ${missing}`);
+    return 2;
+  }
+  tell(gpu(request), json);
+  return 0;
+}
+
+function tell(report: Report, json = false): void {
   printReport(report);
   if (json) console.log(JSON.stringify(report));
-  return 0;
 }
 
 Deno.exit(await main());

@@ -28,10 +28,23 @@ const cases: readonly (readonly [shape: string, weights: WeightFormat, streams: 
   ["260K", "f32", 1],
 ];
 
-const context = 256, promptTokens = 8, newTokens = 64, runs = 5;
+const context = 256, promptTokens = 8;
+
+/** How long to generate. */
+export interface DecodeLength {
+  /** Tokens of each stream; 64 by default. */
+  readonly newTokens?: number;
+  /** How often; the fastest counts. 5 by default. */
+  readonly runs?: number;
+}
 
 /** Works on requests until all of them generate, then until they are done: tokens per second of the latter part. */
-export function tokensPerSecond(engine: Engine, vocab: number, streams: number): number {
+export function tokensPerSecond(
+  engine: Engine,
+  vocab: number,
+  streams: number,
+  { newTokens = 64, runs = 5 }: DecodeLength = {},
+): number {
   let best = Infinity;
   for (let run = 0; run < runs; run++) {
     for (let stream = 0; stream < streams; stream++) {
@@ -68,7 +81,7 @@ function sharedPrompts(decoder: Decoder, prefixReuse: boolean): number {
 }
 
 /** Bytes of the matrices that a step reads. */
-function weightBytes(shape: LlamaShape, weights: WeightFormat): number {
+export function weightBytes(shape: LlamaShape, weights: WeightFormat): number {
   const matrices = parameters(llamaSpec(shape, context)).filter(({ shape }) => shape.length === 2);
   const elements = matrices.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   return elements * { f32: 4, bf16: 2, int8: 1 }[weights];

@@ -20,11 +20,24 @@ const layers = [
   { name: "row 1x288x32000", m: 1, k: 288, n: 32000 },
 ];
 
-function gflops(m: number, k: number, n: number, dtype: DType): number {
+/** How a product is measured. */
+export interface ProductMeasure {
+  /** Seconds of a call; the best of several by default. */
+  readonly measure?: (work: () => void) => number;
+  /** How many floating-point operations a call does at least. */
+  readonly atLeast?: number;
+}
+
+/** GFLOP/s of x·Wᵀ; x: [m, k], W: [n, k]. */
+export function productGflops(
+  { m, k, n }: { readonly m: number; readonly k: number; readonly n: number },
+  dtype: DType,
+  { measure = best, atLeast = 2e8 }: ProductMeasure = {},
+): number {
   using x = Tensor.full([m, k], 0.5, { dtype }).keep();
   using weight = Tensor.full([n, k], 0.25, { dtype }).keep();
-  const work = 2 * m * k * n, repeats = Math.max(1, Math.round(2e8 / work));
-  const seconds = best(() =>
+  const work = 2 * m * k * n, repeats = Math.max(1, Math.round(atLeast / work));
+  const seconds = measure(() =>
     scope(() => {
       for (let i = 0; i < repeats; i++) x.linear(weight)[Symbol.dispose]();
     })
@@ -45,7 +58,7 @@ export function gemm(ceilings: readonly Ceilings[], peer: PeerFigures): Row[] {
     for (const dtype of ["f32", "bf16"] as const) {
       const ceiling = dtype === "f32" || bf16Gflops === 0 ? fmaGflops : bf16Gflops;
       for (const { name, m, k, n } of shapes) {
-        const value = gflops(m, k, n, dtype), title = `${dtype} ${name} t${threads}`;
+        const value = productGflops({ m, k, n }, dtype), title = `${dtype} ${name} t${threads}`;
         const row: Row = { name: title, value, unit: "GFLOP/s", ofCeiling: value / ceiling };
         const openblas = dtype === "f32" ? blas?.gflops(m, k, n, threads) : undefined;
         rows.push(...withPeers(row, { torch: peer[title], openblas }));

@@ -18,10 +18,16 @@ export interface Row {
   readonly ofPeer?: number;
 }
 
+/** What a GPU can do at most, as measured: by cuBLAS on a large product, and by the driver's copy of memory. */
+export interface GpuCeilings extends Omit<Ceilings, "tileGflops"> {
+  /** What it is called. */
+  readonly device: string;
+}
+
 /** All of a bench. */
 export interface Report {
   readonly bench: string;
-  readonly ceilings: Ceilings;
+  readonly ceilings: Ceilings | GpuCeilings;
   readonly rows: readonly Row[];
 }
 
@@ -29,13 +35,19 @@ const digits = (value: number): string => value >= 100 ? value.toFixed(0) : valu
 const percent = (share: number | undefined): string =>
   share === undefined ? "" : `${Math.round(share * 100)} %`;
 
+/** The ceilings in words. */
+function describe(ceilings: Ceilings | GpuCeilings): string {
+  const [f32, bf16, memory] = [ceilings.fmaGflops, ceilings.bf16Gflops, ceilings.readGBs].map(
+    digits,
+  );
+  return "device" in ceilings
+    ? `${f32} GFLOP/s f32, ${bf16} GFLOP/s bf16, ${memory} GB/s copied, on ${ceilings.device}`
+    : `${f32} GFLOP/s f32, ${bf16} GFLOP/s bf16 dot, ${memory} GB/s reading, on ${ceilings.threads} threads`;
+}
+
 /** Print the ceilings and a row for each measurement, to stderr. */
 export function printReport({ bench, ceilings, rows }: Report): void {
-  const { fmaGflops, bf16Gflops, readGBs, threads } = ceilings;
-  console.error(
-    `${bench}: at most ${digits(fmaGflops)} GFLOP/s f32, ${digits(bf16Gflops)} GFLOP/s bf16 dot, ` +
-      `${digits(readGBs)} GB/s reading, on ${threads} threads`,
-  );
+  console.error(`${bench}: at most ${describe(ceilings)}`);
   const cells = rows.map(({ name, value, unit, ofCeiling, peer, ofPeer }) => [
     name,
     `${digits(value)} ${unit}`,

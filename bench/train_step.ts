@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { device, Tensor } from "../tensor/mod.ts";
+import { device } from "../tensor/mod.ts";
 import { chunkSize } from "../tensor/losses/head.ts";
 import type { Ceilings } from "../tensor/ceilings.ts";
 import type { PeerFigures } from "./peers/peer.ts";
 import { type Row, withPeers } from "./report.ts";
 import { median } from "./timing.ts";
-import { type LlamaShape, llamaSpec, Trainer } from "./trainer.ts";
+import { flopsPerToken, lesson, type LlamaShape, llamaSpec, Trainer } from "./trainer.ts";
 
 interface Case {
   readonly name: string;
@@ -33,17 +33,6 @@ const cases: readonly Case[] = [
   },
 ];
 
-/** Multiply-adds count twice; backward is twice forward; causal attention is half of the square. */
-function flopsPerToken(
-  { vocab, dim, layers, heads, kvHeads, hidden }: LlamaShape,
-  time: number,
-): number {
-  const headDim = dim / heads;
-  const weights = layers * (dim * headDim * (2 * heads + 2 * kvHeads) + 3 * dim * hidden) +
-    vocab * dim;
-  return 3 * (2 * weights + layers * 2 * time * dim);
-}
-
 /**
  * Bytes a step must hold at once: masters, gradients and the optimizer's two means in f32, the bf16 copy, and what the
  * gradients need of each block: two norms' inputs and outputs, qkv, the turned q and k, what attention gives with its
@@ -66,13 +55,6 @@ function neededBytes(
     chunk * vocab * (4 + (dtype === "bf16" ? 2 : 0));
 }
 
-/** Reproducible token ids. */
-function ids(count: number, vocab: number, shape: readonly number[]): Tensor {
-  return Tensor.from(Int32Array.from({ length: count }, (_, i) => (i * 7919 + 13) % vocab), shape, {
-    dtype: "i32",
-  });
-}
-
 /** Tokens per second of both models, in f32 and bf16, and the peak of memory as a multiple of what a step must hold. */
 export function trainStep(ceilings: readonly Ceilings[], peer: PeerFigures): Row[] {
   const { fmaGflops } = ceilings.at(-1)!;
@@ -80,13 +62,12 @@ export function trainStep(ceilings: readonly Ceilings[], peer: PeerFigures): Row
     (["f32", "bf16"] as const).flatMap((dtype) => {
       const tokens = batch * time, title = `${name} ${dtype}`;
       using model = new Trainer(llamaSpec(shape, time), dtype);
-      using inputs = ids(tokens, shape.vocab, [batch, time]).keep();
-      using targets = ids(tokens + 1, shape.vocab, [tokens + 1]).slice(0, 1).reshape([batch, time])
-        .keep();
+      const [inputs, targets] = lesson(shape.vocab, [batch, time]);
       const value = tokens / median(() => model.step(inputs, targets));
       const before = device().memory.inUse - model.bytes;
       device().resetPeak();
       model.step(inputs, targets);
+      for (const tensor of [inputs, targets]) tensor[Symbol.dispose]();
       const chunk = Math.min(tokens, chunkSize("bench", shape.vocab, {}));
       const memory: Row = {
         name: `${title} peak memory`,

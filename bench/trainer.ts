@@ -35,6 +35,28 @@ export function llamaSpec(
   };
 }
 
+/** Operations of a training step for a token: multiply-adds count twice; backward is twice forward; causal attention is half of the square. */
+export function flopsPerToken(
+  { vocab, dim, layers, heads, kvHeads, hidden }: LlamaShape,
+  time: number,
+): number {
+  const headDim = dim / heads;
+  const weights = layers * (dim * headDim * (2 * heads + 2 * kvHeads) + 3 * dim * hidden) +
+    vocab * dim;
+  return 3 * (2 * weights + layers * 2 * time * dim);
+}
+
+/** Reproducible token ids and their successors, i32 [batch, time]; the caller's to dispose of. */
+export function lesson(
+  vocab: number,
+  [batch, time]: readonly [batch: number, time: number],
+): [ids: Tensor, targets: Tensor] {
+  const text = Int32Array.from({ length: batch * time + 1 }, (_, i) => (i * 7919 + 13) % vocab);
+  const part = (start: number): Tensor =>
+    Tensor.from(text.subarray(start, start + batch * time), [batch, time], { dtype: "i32" }).keep();
+  return [part(0), part(1)];
+}
+
 /** A decoder that learns: forward, backward, clip, AdamW. */
 export class Trainer implements Disposable {
   readonly #decoder: Decoder;

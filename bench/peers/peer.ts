@@ -4,6 +4,7 @@
  * @module
  */
 import { fileURLToPath } from "node:url";
+import type { GpuSizes } from "../gpu/sizes.ts";
 
 /** Figures by row name; empty when there is no Python with PyTorch. */
 export type PeerFigures = Readonly<Record<string, number>>;
@@ -11,6 +12,11 @@ export type PeerFigures = Readonly<Record<string, number>>;
 /** Run `torch_bench.py` for one bench. */
 export function torchFigures(bench: string, threads: number): PeerFigures {
   return runTorch<PeerFigures>("torch_bench.py", [bench, String(threads)]) ?? {};
+}
+
+/** Run `torch_gpu.py` on work of these sizes. */
+export function torchGpuFigures(sizes: GpuSizes): PeerFigures {
+  return runTorch<PeerFigures>("torch_gpu.py", [JSON.stringify(sizes)]) ?? {};
 }
 
 /**

@@ -192,10 +192,23 @@ export class CudaDriver {
     return this.#c.cuStreamQuery(stream);
   }
 
-  /** A new event. */
-  createEvent(): Deno.PointerObject {
+  /** Starts a copy within the device's memory. */
+  copyOnDevice(to: number, from: number, bytes: number, stream: Deno.PointerObject): void {
+    this.check(
+      this.#c.cuMemcpyDtoDAsync_v2(
+        Deno.UnsafePointer.create(BigInt(to)),
+        Deno.UnsafePointer.create(BigInt(from)),
+        BigInt(bytes),
+        stream,
+      ),
+      "cuMemcpyDtoDAsync_v2",
+    );
+  }
+
+  /** A new event, which notes the time when it happens if it is `timed`. */
+  createEvent({ timed = false }: { readonly timed?: boolean } = {}): Deno.PointerObject {
     return outPointer((out) =>
-      this.check(this.#c.cuEventCreate(out, disableTiming), "cuEventCreate")
+      this.check(this.#c.cuEventCreate(out, timed ? 0 : disableTiming), "cuEventCreate")
     );
   }
 
@@ -207,6 +220,14 @@ export class CudaDriver {
   /** Waits until an event has happened. */
   awaitEvent(event: Deno.PointerObject): void {
     this.check(this.#c.cuEventSynchronize(event), "cuEventSynchronize");
+  }
+
+  /** Seconds from one timed event to another; both have happened. The device counts in half microseconds. */
+  secondsBetween(start: Deno.PointerObject, end: Deno.PointerObject): number {
+    const milliseconds = new Float32Array(1);
+    const status = this.#c.cuEventElapsedTime(milliseconds, start, end);
+    this.check(status, "cuEventElapsedTime");
+    return milliseconds[0] / 1000;
   }
 
   /** Loads compiled kernels. */

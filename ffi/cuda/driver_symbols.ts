@@ -23,6 +23,7 @@ export const driverSymbols = {
   cuMemHostAlloc: { parameters: ["buffer", "usize", "u32"], result: "i32" },
   cuMemFreeHost: { parameters: ["pointer"], result: "i32" },
   cuMemcpyHtoDAsync_v2: { parameters: ["pointer", "pointer", "usize", "pointer"], result: "i32" },
+  cuMemcpyDtoDAsync_v2: { parameters: ["pointer", "pointer", "usize", "pointer"], result: "i32" },
   cuMemcpyDtoHAsync_v2: { parameters: ["pointer", "pointer", "usize", "pointer"], result: "i32" },
 
   cuStreamCreate: { parameters: ["buffer", "u32"], result: "i32" },
@@ -31,6 +32,7 @@ export const driverSymbols = {
   cuEventCreate: { parameters: ["buffer", "u32"], result: "i32" },
   cuEventRecord: { parameters: ["pointer", "pointer"], result: "i32" },
   cuEventSynchronize: { parameters: ["pointer"], result: "i32" },
+  cuEventElapsedTime: { parameters: ["buffer", "pointer", "pointer"], result: "i32" },
 
   cuStreamBeginCapture_v2: { parameters: ["pointer", "i32"], result: "i32" },
   cuStreamEndCapture: { parameters: ["pointer", "buffer"], result: "i32" },

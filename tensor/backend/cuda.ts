@@ -71,6 +71,7 @@ export class CudaBackend implements Backend {
   /** Whether work that repeats is captured as graphs. */
   readonly graphs: GraphSetting;
   readonly #onHost = new Set<string>(); // ops of which was said that they run there
+  #timer: readonly [start: Deno.PointerObject, end: Deno.PointerObject] | null = null;
   #nvrtc: Nvrtc | null = null;
   #cublas: Cublas | null = null;
 
@@ -211,9 +212,30 @@ export class CudaBackend implements Backend {
     }
   }
 
+  /** Copies bytes between tensors' memory without a kernel, as fast as the device can. */
+  copy(to: Storage, from: Storage, bytes: number): void {
+    this.#recorder.forbid("memory is copied without a kernel");
+    this.#driver.copyOnDevice(to.address, from.address, bytes, this.#stream);
+  }
+
+  /** Seconds that the device takes for what `work` launches, gaps between launches included. Waits for it. */
+  seconds(work: () => void): number {
+    this.#recorder.forbid("time is measured");
+    const [start, end] = this.#timer ??= [this.#timedEvent(), this.#timedEvent()];
+    this.#driver.recordEvent(start, this.#stream);
+    work();
+    this.#driver.recordEvent(end, this.#stream);
+    this.#launcher.synchronize();
+    return this.#driver.secondsBetween(start, end);
+  }
+
   synchronize(): Promise<void> {
     this.#recorder.forbid("the device is waited for");
     return this.#launcher.settle();
+  }
+
+  #timedEvent(): Deno.PointerObject {
+    return this.#driver.createEvent({ timed: true });
   }
 
   #compiler(): Nvrtc {

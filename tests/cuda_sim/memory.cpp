@@ -116,6 +116,10 @@ EXPORT int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t bytes, Str
   std::vector<char> copy((const char *)from, (const char *)from + bytes);
   return enqueue(stream, [=] { return memcpy((void *)to, copy.data(), bytes), OK; });
 }
+EXPORT int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, Stream *stream) {
+  if (bytes && (!is_allocated(to, bytes) || !is_allocated(from, bytes))) return INVALID_VALUE;
+  return enqueue(stream, [=] { return memcpy((void *)to, (const void *)from, bytes), OK; });
+}
 EXPORT int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t bytes, Stream *stream) {
   if (bytes && !is_allocated(from, bytes)) return INVALID_VALUE;
   if (!is_pinned((uintptr_t)to))

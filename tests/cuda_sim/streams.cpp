@@ -1,6 +1,7 @@
 // Streams, events and graphs. A stream does its work at once, or when somebody waits; one that is captured does nothing:
 // what it is given becomes the nodes of a graph, which a launch of the graph puts on a stream again.
 #include "runtime.h"
+#include <chrono>
 #include <deque>
 #include <set>
 #include <vector>
@@ -16,8 +17,9 @@ struct Stream {
   bool spoilt = false; // a call that is not allowed was made during the capture
 };
 struct Event {
-  bool done = true, captured = false;
+  bool done = true, captured = false, timed = false;
   Stream *stream = nullptr;
+  std::chrono::steady_clock::time_point time;
 };
 
 static Stream default_stream;
@@ -87,8 +89,10 @@ EXPORT int cuStreamQuery(Stream *stream) {
   if (!stream->work.empty()) run_one(stream);
   return sticky != OK ? sticky : stream->work.empty() ? OK : NOT_READY;
 }
-EXPORT int cuEventCreate(Event **event, unsigned) {
+EXPORT int cuEventCreate(Event **event, unsigned flags) {
+  const unsigned disable_timing = 2;
   *event = new Event;
+  (*event)->timed = !(flags & disable_timing);
   return OK;
 }
 EXPORT int cuEventRecord(Event *event, Stream *stream) {
@@ -96,12 +100,19 @@ EXPORT int cuEventRecord(Event *event, Stream *stream) {
   event->captured = is_captured(stream);
   if (event->captured) return stream->spoilt ? CAPTURE_INVALIDATED : OK;
   event->done = false, event->stream = stream;
-  return enqueue(stream, [=] { return event->done = true, OK; });
+  return enqueue(stream, [=] { return event->time = std::chrono::steady_clock::now(), event->done = true, OK; });
 }
 EXPORT int cuEventSynchronize(Event *event) {
   if (event->captured) return CAPTURED_EVENT;
   while (!event->done && !event->stream->work.empty()) run_one(event->stream);
   return sticky;
+}
+
+EXPORT int cuEventElapsedTime(float *milliseconds, const Event *start, const Event *end) {
+  if (!start->timed || !end->timed || start->captured || end->captured) return INVALID_HANDLE;
+  if (!start->done || !end->done) return NOT_READY;
+  *milliseconds = std::chrono::duration<float, std::milli>(end->time - start->time).count();
+  return OK;
 }
 
 // --- Graphs ---
