@@ -5,7 +5,6 @@
  */
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { basename, dirname, extname, join, relative } from "node:path";
-import { Worker } from "node:worker_threads";
 import { type CheckpointSource, openCheckpoint } from "../nn/mod.ts";
 import { Tokenizer } from "../text/mod.ts";
 import { runCommand } from "./command.ts";
@@ -193,21 +192,26 @@ async function work(
 ): Promise<boolean> {
   using progress = new Progress(terminal, "converting");
   const stop = new Int32Array(new SharedArrayBuffer(4));
-  const workerData: ConversionJob = { ...job, stop };
-  const worker = new Worker(new URL("./convert_worker.ts", import.meta.url), { workerData });
+  // Beside this file, whose name ends in .ts, but in an npm package in .js.
+  const program = import.meta.url.replace(/convert(?=\.\w+$)/, "convert_worker");
+  const worker = new Worker(program, { type: "module" });
   const { promise, resolve, reject } = Promise.withResolvers<boolean>();
   signal.addEventListener("abort", () => Atomics.store(stop, 0, 1));
-  worker.on("error", reject);
-  worker.on("message", (message: ConversionMessage) => {
-    if (message.kind === "progress") progress.update(message.bytes, message.total, message.name);
+  worker.onerror = (event) => {
+    event.preventDefault();
+    reject(new Error(event.message));
+  };
+  worker.onmessage = ({ data }: MessageEvent<ConversionMessage>) => {
+    if (data.kind === "progress") progress.update(data.bytes, data.total, data.name);
     // Whoever presses Ctrl-C while the last tensor is written wants no result either.
-    else if (message.kind === "done" || signal.aborted) resolve(!signal.aborted);
-    else reject(Object.assign(message.error, { name: message.name }));
-  });
+    else if (data.kind === "done" || signal.aborted) resolve(!signal.aborted);
+    else reject(Object.assign(data.error, { name: data.name }));
+  };
+  worker.postMessage({ ...job, stop } satisfies ConversionJob);
   try {
     return await promise;
   } finally {
-    await worker.terminate();
+    worker.terminate();
   }
 }
 

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { parentPort, workerData } from "node:worker_threads";
 import {
   castEntries,
   type GgufValue,
@@ -68,14 +67,20 @@ function convert(job: ConversionJob, say: (message: ConversionMessage) => void):
   }
 }
 
-if (parentPort !== null) {
-  const port = parentPort;
-  const say = (message: ConversionMessage): void => port.postMessage(message);
+/** What is used of a thread's global scope: its own types would be those of every file of the package. */
+interface ThreadScope {
+  onmessage: (event: MessageEvent<ConversionJob>) => void;
+  postMessage(message: ConversionMessage): void;
+}
+const threadScope = globalThis as unknown as ThreadScope;
+
+threadScope.onmessage = ({ data }) => {
+  const say = (message: ConversionMessage): void => threadScope.postMessage(message);
   try {
-    convert(workerData as ConversionJob, say);
+    convert(data, say);
     say({ kind: "done" });
   } catch (error) {
     // A copied error forgets its class.
     say({ kind: "error", error: error as Error, name: (error as Error).name });
   }
-}
+};

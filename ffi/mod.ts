@@ -48,5 +48,5 @@ export {
   openLibrary,
   symbolTable,
 } from "./library.ts";
-export { readSource } from "./source.ts";
+export { fetchSources, readSource } from "./source.ts";
 export { check, NativeError, type StatusName } from "./status.ts";

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { EngineThreadStart } from "./engine_worker.ts";
 import { cutResult, type EngineResult, EngineRun } from "./engine_run.ts";
 import { ApiError } from "./errors.ts";
 import {
@@ -53,7 +54,9 @@ export class EngineHost implements AsyncDisposable {
     this.ready = this.#opening.promise;
     // Whoever waits for it is told; nobody has to.
     this.ready.catch(() => {});
-    this.#worker = new Worker(new URL("./engine_worker.ts", import.meta.url), { type: "module" });
+    // Beside this file, whose name ends in .ts, but in an npm package in .js.
+    const program = import.meta.url.replace(/engine_host(?=\.\w+$)/, "engine_worker");
+    this.#worker = new Worker(program, { type: "module" });
     this.#worker.onmessage = ({ data }: MessageEvent<EngineReport>) => this.#take(data);
     this.#worker.onerror = (event) => {
       event.preventDefault();
@@ -61,7 +64,8 @@ export class EngineHost implements AsyncDisposable {
     };
     const { port1, port2 } = new MessageChannel();
     this.#orders = port1;
-    this.#worker.postMessage({ port: port2 }, [port2]);
+    const start: EngineThreadStart = { port: port2 };
+    this.#worker.postMessage(start, [port2]);
     this.#tell({ kind: "open", source });
   }
 

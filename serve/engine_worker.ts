@@ -6,7 +6,6 @@
  *
  * @module
  */
-/// <reference lib="deno.worker" />
 import { receiveMessageOnPort } from "node:worker_threads";
 import {
   Engine,
@@ -166,7 +165,19 @@ function tokenOf(entry: Entry, event: TokenEvent, known: number): EngineTokens {
 let port: MessagePort | null = null;
 let thread: EngineThread | null = null;
 
-self.onmessage = ({ data }: MessageEvent<{ readonly port?: MessagePort }>): void => {
+/** The first message, with where orders come from; later ones are empty. */
+export interface EngineThreadStart {
+  readonly port: MessagePort;
+}
+
+/** What is used of a thread's global scope: its own types would be those of every file of the package. */
+interface ThreadScope {
+  onmessage: (event: MessageEvent<Partial<EngineThreadStart>>) => void;
+  postMessage(report: EngineReport): void;
+}
+const threadScope = globalThis as unknown as ThreadScope;
+
+threadScope.onmessage = ({ data }) => {
   port ??= data.port ?? null;
   work();
 };
@@ -223,5 +234,5 @@ function open(source: EngineSource): void {
 }
 
 function report(report: EngineReport): void {
-  self.postMessage(report);
+  threadScope.postMessage(report);
 }

@@ -6,6 +6,7 @@
 import {
   compileLibrary,
   type Compiler,
+  fetchSources,
   findCompiler,
   type Header,
   type Library,
@@ -166,6 +167,7 @@ export function allOps(): readonly AnyOp[] {
 /** One unit for each source and element type. Kernels that share a source are appended to it. */
 function unitsOf(kernels: readonly Kernel<unknown>[]): Unit[] {
   const bySource = Map.groupBy(kernels, (kernel) => kernel.source.href);
+  fetchSources([...bySource.keys()].map((href) => new URL(href)));
   return [...bySource].flatMap(([href, family]) => {
     const instances = new Set(family.flatMap((kernel) => kernel.instance ?? []));
     const source = [readSource(new URL(href)), ...instances].join("\n") + "\n";
@@ -187,9 +189,13 @@ function openKernels(name: string, units: readonly Unit[], compiler: Compiler): 
 
 /** Read the headers that a source includes, and those that they include. All lie beside the ops. */
 function collectHeaders(source: string, found: Map<string, Header>): void {
-  for (const [, name] of source.matchAll(/^#include "([^"]+)"/gm)) {
+  const names = source.matchAll(/^#include "([^"]+)"/gm).map(([, name]) => name)
+    .filter((name) => !found.has(name)).toArray();
+  const place = (name: string): URL => new URL(`../ops/${name}`, import.meta.url);
+  fetchSources(names.map(place));
+  for (const name of names) {
     if (found.has(name)) continue;
-    const text = readSource(new URL(`../ops/${name}`, import.meta.url));
+    const text = readSource(place(name));
     found.set(name, { name, text });
     collectHeaders(text, found);
   }

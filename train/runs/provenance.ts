@@ -5,8 +5,8 @@
  */
 import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
-import packageFile from "../../deno.json" with { type: "json" };
 import { device } from "../../tensor/mod.ts";
+import { version } from "./version.ts";
 
 /** Where the results of a run come from. */
 export interface Provenance {
@@ -32,7 +32,7 @@ export interface Provenance {
 /** Looks at the code and at the machine. */
 export function provenance(): Provenance {
   return {
-    version: packageFile.version,
+    version,
     git: gitState(),
     deno: Deno.version.deno,
     v8: Deno.version.v8,
