@@ -56,6 +56,8 @@ export interface ForwardOptions {
    * tokens are new in each of its sequences.
    */
   readonly lengths?: readonly number[];
+  /** The same as tensors, which `packed()` makes of lengths; without a cache. */
+  readonly placement?: Placement;
   /** Keys and values of earlier tokens, which gets those of the new ones. Nothing has a gradient then. */
   readonly cache?: DecoderCache;
   /**
@@ -179,10 +181,10 @@ export class Decoder extends Module {
 
   /** ids: i32 [batch, time] or [tokens] → what the head reads, [..., dim]. */
   hidden(ids: Tensor, options: ForwardOptions = {}): Tensor {
-    const { cache, lengths } = options;
+    const { cache, lengths, placement } = options;
     if (cache) return noGrad(() => this.#continue(ids, cache, options));
-    if (!lengths) return this.#run(ids, wholeSequences, options);
-    const x = this.#run(ids.reshape([-1]), packed(lengths), options);
+    if (!lengths && !placement) return this.#run(ids, wholeSequences, options);
+    const x = this.#run(ids.reshape([-1]), placement ?? packed(lengths!), options);
     return x.reshape([...ids.shape, this.spec.dim]);
   }
 

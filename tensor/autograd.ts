@@ -38,6 +38,8 @@ export class Node {
   uses = 0;
   /** Its gradient was taken, or can no longer be asked for. */
   freed = false;
+  /** It is the loss itself: the gradient of its output is 1, which nobody has to read. */
+  isLoss = false;
 
   /** A call as `attach` records it. */
   constructor(
@@ -227,8 +229,9 @@ function free(node: Node, stack: Node[]): void {
   for (const edge of node.edges) if (edge?.node) stack.push(edge.node);
 }
 
-/** Add to the gradient of every leaf that `root` was computed from; `seed` is the gradient of `root`. Frees the tape as it goes. */
-export function backward(root: Node, index: number, seed: Tensor): void {
+/** Add to the gradient of every leaf that `root` was computed from; `seed` is the gradient of `root`, which is 1 when `isLoss`. Frees the tape as it goes. */
+export function backward(root: Node, index: number, seed: Tensor, isLoss = false): void {
+  root.isLoss = isLoss;
   const order = reachable(root);
   for (const node of order) node.uses++;
   root.gradients[index] = seed.alias();

@@ -48,11 +48,14 @@ export * from "./sequences.ts";
 export { Handle } from "./handle.ts";
 export type { Nested } from "./nested.ts";
 export type { Axes } from "./reduce_axes.ts";
+export * from "./step_control.ts";
 export { Storage } from "./storage.ts";
 export { call, callInto, Tensor, type TensorOptions, view } from "./tensor.ts";
 export {
   adamw,
   type AdamwArena,
+  type AdamwConstants,
+  type AdamwFactorOptions,
   type AdamwOptions,
   clipByGlobalNorm,
   clipScale,

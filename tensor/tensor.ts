@@ -214,10 +214,11 @@ export class Tensor extends Handle {
   /**
    * Compute the gradient of this number with respect to every leaf it was computed from, and add it to their `grad`.
    * `seed` is the gradient of this tensor; it may be left out for a single element, a loss, which must then be finite:
-   * a step must not spoil gradients with a loss that means nothing. Frees the tape as it goes.
+   * a step must not spoil gradients with a loss that means nothing. Frees the tape as it goes. To look at the loss waits
+   * for the device; with `check: false` it is not looked at.
    * Throws GradError when there is nothing to go back to, NonFiniteError for a loss of NaN or ±∞.
    */
-  backward(seed?: Tensor): void {
+  backward(seed?: Tensor, { check = true }: { readonly check?: boolean } = {}): void {
     checkInputs("backward", seed ? [this, seed] : [this]);
     if (!this.requiresGrad) {
       throw new GradError(
@@ -245,14 +246,14 @@ export class Tensor extends Handle {
         `backward: the seed is ${seed.dtype}, the tensor ${this.dtype}. Cast it: seed.to("${this.dtype}").`,
       );
     }
-    if (!seed && !Number.isFinite(this.item())) {
+    if (!seed && check && !Number.isFinite(this.item())) {
       throw new NonFiniteError(
         `backward: the loss is ${this.item()}. Skip this batch, or lower the learning rate; allFinite() finds where it began.`,
       );
     }
     const start = seed?.alias() ?? this.newEmpty(this.shape).fill(1).keep();
     try {
-      if (this.node) backward(this.node, this.outputIndex, start);
+      if (this.node) backward(this.node, this.outputIndex, start, !seed);
       else this.addGrad(start);
     } finally {
       start[Symbol.dispose]();

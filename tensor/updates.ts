@@ -4,9 +4,10 @@
  * @module
  */
 import { noGrad } from "./autograd.ts";
+import type { DeviceName } from "./device.ts";
 import * as ops from "./ops/mod.ts";
 import { scope } from "./scope.ts";
-import { call, callInto, type Tensor } from "./tensor.ts";
+import { call, callInto, Tensor } from "./tensor.ts";
 
 /** Arenas that a step reads and writes; all have one shape. */
 export interface StepArena {
@@ -42,18 +43,28 @@ export interface StepOptions {
   readonly gradScale?: number;
 }
 
-/** One step of AdamW; the defaults are PyTorch's. */
-export interface AdamwOptions extends StepOptions {
-  /** Number of this step, from 1. */
-  readonly step: number;
+/** What steps of AdamW have in common; the defaults are PyTorch's. */
+export interface AdamwConstants {
   /** Decay of the mean of gradients; 0.9 by default. */
   readonly beta1?: number;
   /** Decay of the mean of squared gradients; 0.999 by default. */
   readonly beta2?: number;
   /** Added to the root of the mean square; 1e-8 by default. */
   readonly eps?: number;
+}
+
+/** One step of AdamW. */
+export interface AdamwOptions extends StepOptions, AdamwConstants {
+  /** Number of this step, from 1. */
+  readonly step: number;
   /** Share of `lr` by which parameters shrink; 0.01 by default. */
   readonly weightDecay?: number;
+}
+
+/** One step of AdamW whose numbers the device has computed. */
+export interface AdamwFactorOptions extends AdamwConstants, Pick<StepOptions, "decayCount"> {
+  /** As `StepControl` has them. */
+  readonly factors: Tensor;
 }
 
 /** One step of gradient descent; the defaults are PyTorch's. */
@@ -84,22 +95,22 @@ export interface SgdOptions extends StepOptions {
  * assert.ok(Math.abs(first - 0.75) < 1e-6 && Math.abs(second + 0.75) < 1e-6);
  * ```
  */
-export function adamw(arena: AdamwArena, options: AdamwOptions): void {
+export function adamw(arena: AdamwArena, options: AdamwOptions | AdamwFactorOptions): void {
   const { master, gradient, m, v, copy } = arena;
-  const { lr, step, decayCount = master.size, gradScale = 1 } = options;
-  const { beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weightDecay = 0.01 } = options;
+  const { decayCount = master.size, beta1 = 0.9, beta2 = 0.999, eps = 1e-8 } = options;
   const outputs = copy ? [master, m, v, copy] : [master, m, v];
-  callInto(ops.adamw, [master, gradient, m, v], outputs, {
-    lr,
-    beta1,
-    beta2,
-    eps,
-    weightDecay,
-    decayCount,
-    step,
-    gradScale,
-    copy: copy !== undefined,
+  const params = { beta1, beta2, eps, decayCount, copy: copy !== undefined };
+  scope(() => {
+    const factors = "factors" in options ? options.factors : factorsOf(options, master.device);
+    callInto(ops.adamw, [master, gradient, m, v, factors], outputs, params);
   });
+}
+
+/** The factors of a step that counts. */
+function factorsOf(options: AdamwOptions, device: DeviceName): Tensor {
+  const { lr, step, gradScale = 1, beta1 = 0.9, beta2 = 0.999, weightDecay = 0.01 } = options;
+  const [stepSize, correction] = [lr / (1 - beta1 ** step), Math.sqrt(1 - beta2 ** step)];
+  return Tensor.from([1 - lr * weightDecay, stepSize, correction, gradScale, 1], [5], { device });
 }
 
 /**

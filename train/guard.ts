@@ -49,6 +49,15 @@ export class StepGuard {
     this.#options = { spikeFactor, window, maxSkips };
   }
 
+  /** The largest loss that is no spike; ∞ while there are too few to compare with. */
+  get largestLoss(): number {
+    if (2 * this.#recent.length < this.#options.window) return Infinity;
+    const middle = median(this.#recent);
+    const deviation = median(this.#recent.map((other) => Math.abs(other - middle)));
+    const slack = 0.05 * Math.max(1, Math.abs(middle)); // else steady losses make spikes of harmless ones
+    return middle + this.#options.spikeFactor * (deviation + slack);
+  }
+
   /** Why a step with this loss and gradient norm should be left out; null when it is fine. Throws DivergedError. */
   check(loss: number, gradNorm: number): string | null {
     const reason = this.#reason(loss, gradNorm);
@@ -68,15 +77,11 @@ export class StepGuard {
   #reason(loss: number, gradNorm: number): string | null {
     if (!Number.isFinite(loss)) return `the loss is ${loss}`;
     if (!Number.isFinite(gradNorm)) return `the gradient norm is ${gradNorm}`;
-    if (2 * this.#recent.length < this.#options.window) return null;
-    const middle = median(this.#recent);
-    const deviation = median(this.#recent.map((other) => Math.abs(other - middle)));
-    const slack = 0.05 * Math.max(1, Math.abs(middle)); // else steady losses make spikes of harmless ones
-    const limit = middle + this.#options.spikeFactor * (deviation + slack);
+    const limit = this.largestLoss;
     if (loss <= limit) return null;
-    return `the loss is ${loss.toPrecision(4)}, far above its median ${middle.toPrecision(4)} (${
-      limit.toPrecision(4)
-    } allowed)`;
+    return `the loss is ${loss.toPrecision(4)}, far above its median ${
+      median(this.#recent).toPrecision(4)
+    } (${limit.toPrecision(4)} allowed)`;
   }
 
   /** What it remembers. */

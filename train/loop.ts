@@ -5,12 +5,11 @@
  */
 import { setImmediate } from "node:timers/promises";
 import { join } from "node:path";
-import { clipScale } from "../tensor/mod.ts";
 import { Checkpoints } from "./checkpoint.ts";
 import type { TrainOptions, TrainResult } from "./options.ts";
 import type { RunSink, Stage } from "./stage.ts";
 import { ResumeError, TrainingState } from "./state.ts";
-import { accumulate } from "./step.ts";
+import { Stepper } from "./step.ts";
 
 /**
  * Trains until the steps are made, the batches end, the held-out loss gets no lower, or `run.interrupted`. In the end the
@@ -55,7 +54,8 @@ export async function train<B>(
   run: RunSink,
 ): Promise<TrainResult> {
   using state = new TrainingState(stage, options);
-  return await new Loop(stage, options, run, state).run();
+  using stepper = new Stepper(stage, state.optimizer, state.guard, options.graphs);
+  return await new Loop(stage, options, run, state, stepper).run();
 }
 
 class Loop<B> {
@@ -63,12 +63,20 @@ class Loop<B> {
   readonly #options: TrainOptions;
   readonly #run: RunSink;
   readonly #state: TrainingState;
+  readonly #stepper: Stepper<B>;
   readonly #checkpoints: Checkpoints | null;
   /** The newest checkpoint of this run. */
   #saved: string | null = null;
 
-  constructor(stage: Stage<B>, options: TrainOptions, run: RunSink, state: TrainingState) {
+  constructor(
+    stage: Stage<B>,
+    options: TrainOptions,
+    run: RunSink,
+    state: TrainingState,
+    stepper: Stepper<B>,
+  ) {
     [this.#stage, this.#options, this.#run, this.#state] = [stage, options, run, state];
+    this.#stepper = stepper;
     this.#checkpoints = run.folder === null
       ? null
       : new Checkpoints(join(run.folder, "checkpoints"), (text) => run.warn(text), options.files);
@@ -128,14 +136,11 @@ class Loop<B> {
     const { maxGradNorm = 1, resetOptimizerAt } = this.#options;
     const step = ++progress.step, lr = this.#options.lr(step);
     if (resetOptimizerAt?.includes(step)) optimizer.reset();
-    optimizer.zeroGrad();
-    const { loss, weight, tokens, metrics } = accumulate(this.#stage, batches, progress.draws);
-    const clipped = this.#stage.clip?.(maxGradNorm), gradNorm = clipped ?? optimizer.gradNorm();
+    const { loss, gradNorm, applied, weight, tokens, metrics } = this.#stepper
+      .step(batches, { lr, maxGradNorm, firstDraw: progress.draws });
     const fault = weight > 0 ? guard.check(loss, gradNorm) : "nothing in it is trained";
-    if (fault === null) {
-      optimizer.update(lr, clipped === undefined ? clipScale(gradNorm, maxGradNorm) : 1);
-      average?.update();
-    } else this.#run.warn(`train: step ${step} is left out, ${fault}.`);
+    if (applied) average?.update();
+    else this.#run.warn(`train: step ${step} is left out, ${fault}.`);
     progress.tokens += tokens;
     progress.draws += batches.length;
     const seconds = (performance.now() - start) / 1000;
@@ -144,7 +149,7 @@ class Loop<B> {
       loss,
       lr,
       grad_norm: gradNorm,
-      skipped: fault === null ? 0 : 1,
+      skipped: applied ? 0 : 1,
       tokens: progress.tokens,
       step_time: seconds,
       data_time: dataSeconds,

@@ -4,7 +4,17 @@
  * @module
  */
 import type { Module, ParameterArena } from "../nn/mod.ts";
-import { adamw, type AdamwOptions, globalNorm, noGrad, scope, Tensor } from "../tensor/mod.ts";
+import {
+  adamw,
+  type AdamwConstants,
+  globalNorm,
+  noGrad,
+  scope,
+  StepControl,
+  type StepOutcome,
+  type StepSettings,
+  Tensor,
+} from "../tensor/mod.ts";
 
 /** What AdamW keeps the same from step to step. */
 export interface OptimizerOptions {
@@ -27,7 +37,8 @@ interface Moments {
 
 /**
  * AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2017) over the arenas of a model: one launch for
- * each run of parameters that are not frozen, which is one launch in all unless some are.
+ * each run of parameters that are not frozen, which is one launch in all unless some are. Whatever changes from step to
+ * step lies in memory of the device.
  *
  * @example
  * ```ts
@@ -49,13 +60,14 @@ export class AdamW implements Disposable {
   /** The arenas that have something to train. */
   readonly arenas: readonly ParameterArena[];
   readonly #moments: readonly Moments[];
-  readonly #options: Omit<AdamwOptions, "lr" | "step">;
-  #step = 0;
+  readonly #constants: Required<AdamwConstants>;
+  readonly #weightDecay: number;
+  readonly #control: StepControl;
 
   /** Zeros for what `model` trains. Throws TypeError when it trains nothing. */
   constructor(model: Module, options: OptimizerOptions = {}) {
     const { beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weightDecay = 0.1 } = options;
-    this.#options = { beta1, beta2, eps, weightDecay };
+    [this.#constants, this.#weightDecay] = [{ beta1, beta2, eps }, weightDecay];
     this.arenas = model.arenas().filter((arena) => arena.trainable().length > 0);
     if (this.arenas.length === 0) {
       throw new TypeError(
@@ -68,11 +80,12 @@ export class AdamW implements Disposable {
       m: Tensor.zeros(arena.master.shape).keep(),
       v: Tensor.zeros(arena.master.shape).keep(),
     }));
+    this.#control = new StepControl({ device: this.arenas[0].master.device });
   }
 
-  /** Steps since the means were zero: what their bias is corrected by. */
+  /** Steps since the means were zero: what their bias is corrected by. Waits for the device. */
   get step(): number {
-    return this.#step;
+    return this.#control.outcome().step;
   }
 
   /** The means by name, for checkpoints. */
@@ -84,7 +97,7 @@ export class AdamW implements Disposable {
 
   /** Goes on as after this step, once the tensors of `state()` have been filled. */
   restore(step: number): void {
-    this.#step = step;
+    this.#control.restore(step);
   }
 
   /** Forgets all gradients. */
@@ -92,30 +105,52 @@ export class AdamW implements Disposable {
     for (const arena of this.arenas) arena.zeroGrad();
   }
 
-  /** √(Σ g²) of all gradients: NaN or infinite when one is. */
+  /** √(Σ g²) of all gradients: NaN or infinite when one is. Waits for the device. */
   gradNorm(): number {
     return Math.hypot(...this.arenas.map(({ gradient }) => globalNorm(gradient)));
   }
 
-  /** One step on the gradients, multiplied by `gradScale` first, as for clipping. */
-  update(lr: number, gradScale = 1): void {
-    this.#step++;
+  /** One step on the gradients, scaled down to `maxGradNorm` first; none when they are not finite. */
+  update(lr: number, maxGradNorm: number = Infinity): void {
+    this.prepare({ lr, largestNorm: maxGradNorm, largestLoss: Infinity });
+    scope(() => this.apply(Tensor.zeros([0], { device: this.arenas[0].master.device })));
+  }
+
+  /** Sets the numbers of the next step: one with a larger loss is left out. */
+  prepare(settings: Pick<StepSettings, "lr" | "largestNorm" | "largestLoss">): void {
+    const { beta1, beta2 } = this.#constants;
+    this.#control.set({ ...settings, beta1, beta2, weightDecay: this.#weightDecay });
+  }
+
+  /**
+   * The step itself, with its losses, f32 [n], and the norm of the gradients where that is known. It reads nothing, so it
+   * can be captured as a CUDA graph. To be called in a scope.
+   */
+  apply(losses: Tensor, norm?: number): void {
+    this.#control.decide(losses, norm ?? this.arenas.map(({ gradient }) => gradient));
+    const { factors } = this.#control;
     for (const moments of this.#moments) {
       for (const { start, end, decayCount } of moments.arena.trainable()) {
-        const options = { ...this.#options, lr, gradScale, decayCount, step: this.#step };
+        const options = { ...this.#constants, factors, decayCount };
         noGrad(() => scope(() => adamw(partOf(moments, start, end), options)));
       }
     }
   }
 
+  /** How the last step went. Waits for it. */
+  outcome(): StepOutcome {
+    return this.#control.outcome();
+  }
+
   /** Forgets the means, as after LN-Ultra's gradients exploded (2505.00949, section 4). */
   reset(): void {
-    this.#step = 0;
+    this.#control.restore(0);
     for (const mean of this.state().values()) mean.fill(0);
   }
 
   /** Gives the memory of the means back. */
   [Symbol.dispose](): void {
+    this.#control[Symbol.dispose]();
     for (const mean of this.state().values()) mean[Symbol.dispose]();
   }
 }

@@ -38,6 +38,8 @@ export interface TrainOptions {
   readonly keepBest?: boolean;
   /** Go on from the newest checkpoint, if there is one; false by default. */
   readonly resume?: boolean;
+  /** Whether a GPU repeats small steps as CUDA graphs, with the same bits; true by default. */
+  readonly graphs?: boolean;
   /** How checkpoints are written; to the disk by default. */
   readonly files?: CheckpointFiles;
 }

@@ -43,6 +43,23 @@ export interface StepLoss {
   readonly metrics?: Readonly<Record<string, number>>;
 }
 
+/** A loss as a function of tensors, whose launches are the same for many micro-batches, so that a GPU can replay them. */
+export interface ReplayableLoss<B> {
+  /** Micro-batches with equal keys have tensors of equal shapes. */
+  key(batch: B): string;
+  /** All that differs between micro-batches. `total` as for the loss. */
+  tensors(batch: B, total: number): readonly Tensor[];
+  /** The loss of a micro-batch, from its tensors alone. */
+  of(tensors: readonly Tensor[]): Tensor;
+}
+
+/** The loss of a micro-batch, in a scope. `total` is the sum of the weights of the step's micro-batches. */
+export interface StageLoss<B> {
+  (batch: B, total: number): StepLoss;
+  /** The same loss for a GPU to replay, where it can. */
+  readonly replayable?: ReplayableLoss<B>;
+}
+
 /** A training stage. */
 export interface Stage<B> {
   /** Such as "pretrain", "sft", "distill", "grpo". */
@@ -55,8 +72,8 @@ export interface Stage<B> {
   weight(batch: B): number;
   /** Tokens that a micro-batch computes, trained or not, to tell the speed; its weight where this is left out. */
   tokens?(batch: B): number;
-  /** Called in a scope. `total` is the sum of the weights of the step's micro-batches. */
-  loss(batch: B, total: number): StepLoss;
+  /** What its gradients are of. */
+  readonly loss: StageLoss<B>;
   /** Clips the step's gradients where one norm for all would not do; returns the norm of all, from before. */
   clip?(maxNorm: number): number;
   /** Held-out figures. The one called `loss` decides which checkpoint is best, and when to stop early. */

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { type Decoder, decoderCrossEntropy } from "../nn/mod.ts";
+import { type Decoder, decoderCrossEntropy, packed, type Placement } from "../nn/mod.ts";
 import { noGrad, scope, Tensor } from "../tensor/mod.ts";
-import type { BatchSource, Stage, StepLoss, TokenBatch } from "./stage.ts";
+import type { BatchSource, ReplayableLoss, Stage, StepLoss, TokenBatch } from "./stage.ts";
 
 /** What a stage of next-token prediction needs. */
 export interface TokenStageOptions {
@@ -26,11 +26,33 @@ export function trainedTokens({ targets }: TokenBatch): number {
 
 /** The cross-entropy of a micro-batch's trained tokens, summed and divided by `total`. */
 export function tokenLoss(decoder: Decoder, batch: TokenBatch, total: number): StepLoss {
-  const { loss } = decoderCrossEntropy(decoder, ...tensorsOf(batch), {
-    lengths: batch.lengths,
-    normalizer: total,
-  });
-  return { loss };
+  const { tensors, of } = replayableTokenLoss(decoder);
+  return { loss: of(tensors(batch, total)) };
+}
+
+/** The same for a GPU to replay. */
+function replayableTokenLoss(decoder: Decoder): ReplayableLoss<TokenBatch> {
+  return {
+    key: ({ ids, lengths }) => `${ids.length} tokens in ${roundedCount(lengths)} sequences`,
+    tensors: ({ ids, targets, lengths }, total) => {
+      const none = new Array<number>(roundedCount(lengths) - lengths.length).fill(0);
+      const { positions, sequences } = packed([...lengths, ...none]);
+      const { queryOffsets, keyStarts, keyLengths } = sequences!;
+      const integers = [ids, targets].map((x) => Tensor.from(x, [x.length], { dtype: "i32" }));
+      const normalizer = Tensor.from([total], []);
+      return [...integers, normalizer, positions as Tensor, queryOffsets, keyStarts, keyLengths];
+    },
+    of: ([ids, targets, normalizer, positions, queryOffsets, keyStarts, keyLengths]) => {
+      const sequences = { queryOffsets, keyStarts, keyLengths };
+      const placement: Placement = { positions, sequences };
+      return decoderCrossEntropy(decoder, ids, targets, { placement, normalizer }).loss;
+    },
+  };
+}
+
+/** Sequences of no tokens make up the next power of two, so that shapes seldom change. */
+function roundedCount({ length }: readonly number[]): number {
+  return 2 ** Math.ceil(Math.log2(Math.max(1, length)));
 }
 
 /** The mean cross-entropy of all trained tokens, in nats, and its exponential. */
@@ -52,20 +74,18 @@ export function tokenStage(
   name: string,
   { model, batches, heldOut, sample }: TokenStageOptions,
 ): Stage<TokenBatch> {
+  const loss = Object.assign(
+    (batch: TokenBatch, total: number) => tokenLoss(model, batch, total),
+    { replayable: replayableTokenLoss(model) },
+  );
   return {
     name,
     model,
     batches,
     weight: trainedTokens,
     tokens: ({ ids }) => ids.length,
-    loss: (batch, total) => tokenLoss(model, batch, total),
+    loss,
     ...(heldOut && { evaluate: () => Promise.resolve(heldOutFigures(model, heldOut)) }),
     ...(sample && { sample }),
   };
-}
-
-/** ids and targets, i32 [tokens]. */
-function tensorsOf({ ids, targets }: TokenBatch): [Tensor, Tensor] {
-  const tensor = (values: Int32Array) => Tensor.from(values, [values.length], { dtype: "i32" });
-  return [tensor(ids), tensor(targets)];
 }

@@ -32,8 +32,8 @@ export function attachHead(
   for (const x of saved) x.keep();
   // A leaf adds gradients up in f32; further back they have the type of the tensor.
   const leaf = weight.node === null;
-  attach(name, [hidden, weight], [loss], saved, ([g]) => {
-    const factor = g!.item();
+  attach(name, [hidden, weight], [loss], saved, ([g], node) => {
+    const factor = node.isLoss ? 1 : g!.item(); // reading it would wait for the device
     const weightGradient = gradient.weight && scaled(gradient.weight, factor);
     return [
       gradient.hidden && scaled(gradient.hidden, factor),

@@ -23,7 +23,7 @@ export interface Weighting {
    * What the weighted sum is divided by: with gradient accumulation, the tokens of all micro-batches. By default, the
    * tokens here that count: those with a weight other than 0 and, where there are targets, one that is not ignored.
    */
-  readonly normalizer?: number;
+  readonly normalizer?: number | Tensor;
 }
 
 /**
@@ -37,7 +37,7 @@ export function tokenScales(
   { tokenWeights, normalizer }: Weighting,
   counted: Tensor | null = null,
 ): Tensor {
-  if (normalizer !== undefined && !(normalizer > 0)) {
+  if (typeof normalizer === "number" && !(normalizer > 0)) {
     throw new RangeError(`${op}: the normalizer must be more than 0 (${normalizer}).`);
   }
   if (tokenWeights && !sameShape(tokenWeights.shape, tokens)) {

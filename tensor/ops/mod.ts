@@ -4,6 +4,7 @@
  * @module
  */
 export { adamw } from "./adamw.ts";
+export { stepFactors } from "./step_factors.ts";
 export * from "./elementwise.ts";
 export { attention, pagedAttention } from "./attention.ts";
 export { copy } from "./copy.ts";

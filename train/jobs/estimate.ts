@@ -5,8 +5,9 @@
  */
 import { type DecoderSpec, summarize } from "../../nn/mod.ts";
 import type { TokenJob } from "./token_job.ts";
+import { StepGuard } from "../guard.ts";
 import { AdamW } from "../optimizer.ts";
-import { accumulate } from "../step.ts";
+import { Stepper } from "../step.ts";
 
 /** What a run will cost. */
 export interface Estimate {
@@ -103,7 +104,7 @@ function activationBytes({ dim, headDim, blocks }: DecoderSpec, dtype: "f32" | "
 }
 
 /** Steps before the clock runs, and steps that it measures. */
-const warmSteps = 1, timedSteps = 3;
+const warmSteps = 2, timedSteps = 3;
 
 /** Tokens per second of a few steps, each with the same batch and none with a result. Null where the data has none. */
 export async function measureSpeed(
@@ -114,13 +115,11 @@ export async function measureSpeed(
   stage.batches.restore(place);
   if (batches === null) return null;
   using optimizer = new AdamW(stage.model, options.optimizer);
+  using stepper = new Stepper(stage, optimizer, new StepGuard());
   let tokens = 0, start = 0;
   for (let step = 0; step < warmSteps + timedSteps; step++) {
     if (step === warmSteps) [tokens, start] = [0, performance.now()];
-    optimizer.zeroGrad();
-    tokens += accumulate(stage, batches, 0).tokens;
-    optimizer.gradNorm();
-    optimizer.update(0);
+    tokens += stepper.step(batches, { lr: 0, maxGradNorm: 1, firstDraw: 0 }).tokens;
   }
   return tokens / ((performance.now() - start) / 1000);
 }
