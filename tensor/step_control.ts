@@ -9,11 +9,23 @@ import { encode } from "./dtype.ts";
 import * as ops from "./ops/mod.ts";
 import { stepOutcome, stepSettings } from "./ops/step_factors.ts";
 import { adamwFactors } from "./ops/adamw.ts";
-import { scope } from "./scope.ts";
 import { call, callInto, Tensor } from "./tensor.ts";
 
-/** What the host says of a step. */
-export type StepSettings = Readonly<Record<typeof stepSettings[number], number>>;
+/** What the host says of a step of AdamW. */
+export interface StepSettings {
+  /** Learning rate. */
+  readonly lr: number;
+  /** The gradient is scaled down to this norm; Infinity leaves it. */
+  readonly largestNorm: number;
+  /** A step with a larger loss is left out. */
+  readonly largestLoss: number;
+  /** Decay of the mean of gradients. */
+  readonly beta1: number;
+  /** Decay of the mean of squared gradients. */
+  readonly beta2: number;
+  /** Share of `lr` by which parameters shrink. */
+  readonly weightDecay: number;
+}
 
 /** How a step went. */
 export interface StepOutcome {
