@@ -19,6 +19,7 @@ import { gpu, type GpuRequest, missingGpu } from "./gpu/mod.ts";
 import { type PeerFigures, torchFigures } from "./peers/peer.ts";
 import { printReport, type Report, type Row } from "./report.ts";
 import { serve, type ServeRequest } from "./serve.ts";
+import { llamaShapes } from "./trainer.ts";
 import { trainStep } from "./train_step.ts";
 
 /** What a bench is asked for. */
@@ -49,7 +50,7 @@ const benches: Record<string, Bench> = {
 const usage = `usage: deno task bench ${
   Object.keys(benches).join("|")
 }|gpu [--json] [--peer] [--text FILE]
-  of serve: [--url URL | --model DIR [--tokenizer FILE]] [--clients N | --rate PER_SECOND] [--requests N] [--max-tokens N]
+  of serve: [--url URL | --model DIR [--tokenizer FILE] | --shape 260K|1.3M|15M] [--clients N | --rate PER_SECOND] [--requests N] [--max-tokens N]
   of generation-weights: --model DIR --text FILE [--tokenizer FILE]
   of gpu: [--tiny] [--no-peer]`;
 
@@ -76,6 +77,7 @@ async function main(): Promise<number> {
         url: { type: "string" },
         model: { type: "string" },
         tokenizer: { type: "string" },
+        shape: { type: "string", default: "260K" },
         clients: { type: "string", default: "32" },
         requests: { type: "string", default: "320" },
         rate: { type: "string" },
@@ -97,13 +99,18 @@ async function main(): Promise<number> {
     console.error(`bench: curve needs a text, such as tiny Shakespeare: --text FILE.\n${usage}`);
     return 2;
   }
-  const { url, model, tokenizer, rate } = values;
+  const { url, model, tokenizer, rate } = values, shape = llamaShapes[values.shape];
   if (name === "generation-weights" && (text === undefined || model === undefined)) {
     console.error(`bench: generation-weights needs a model and a text it knows.\n${usage}`);
     return 2;
   }
+  if (shape === undefined) {
+    const known = Object.keys(llamaShapes).join(", ");
+    console.error(`bench: there is no shape "${values.shape}", only ${known}.\n${usage}`);
+    return 2;
+  }
   const load: ServeRequest = {
-    ...{ url, model, tokenizer },
+    ...{ url, model, tokenizer, shape },
     clients: Number(values.clients),
     requests: Number(values.requests),
     rate: rate === undefined ? undefined : Number(rate),

@@ -8,13 +8,7 @@ import { Decoder, parameters, type WeightFormat } from "../nn/mod.ts";
 import type { Ceilings } from "../tensor/ceilings.ts";
 import { sizeOf } from "../tensor/mod.ts";
 import { beside, type Row } from "./report.ts";
-import { type LlamaShape, llamaSpec } from "./trainer.ts";
-
-const shapes: Record<string, LlamaShape> = {
-  "15M": { vocab: 32000, dim: 288, layers: 6, heads: 6, kvHeads: 6, hidden: 768 },
-  "1.3M": { vocab: 1024, dim: 128, layers: 6, heads: 4, kvHeads: 2, hidden: 384 },
-  "260K": { vocab: 512, dim: 64, layers: 5, heads: 8, kvHeads: 4, hidden: 172 },
-};
+import { type LlamaShape, llamaShapes, llamaSpec } from "./trainer.ts";
 
 /** Streams that generate at the same time. */
 const cases: readonly (readonly [shape: string, weights: WeightFormat, streams: number])[] = [
@@ -91,7 +85,7 @@ export function weightBytes(shape: LlamaShape, weights: WeightFormat): number {
 export function decode(ceilings: readonly Ceilings[]): Row[] {
   const { readGBs } = ceilings.at(-1)!;
   const rows = cases.map(([name, weights, streams]): Row => {
-    const shape = shapes[name];
+    const shape = llamaShapes[name];
     using decoder = new Decoder(llamaSpec(shape, context), { train: false });
     using engine = new Engine(decoder, { weights, kvTokens: 64 * context, prefixReuse: false });
     const value = tokensPerSecond(engine, shape.vocab, streams);
@@ -99,7 +93,7 @@ export function decode(ceilings: readonly Ceilings[]): Row[] {
     const limit = readGBs * 1e9 / weightBytes(shape, weights);
     return streams === 1 ? { ...row, ofCeiling: value / limit } : row;
   });
-  using decoder = new Decoder(llamaSpec(shapes["15M"], context), { train: false });
+  using decoder = new Decoder(llamaSpec(llamaShapes["15M"], context), { train: false });
   const [alone, shared] = [false, true].map((reuse) => sharedPrompts(decoder, reuse));
   const row = { name: "15M f32 shared prompt", value: shared, unit: "first tokens/s" };
   return [...rows, beside(row, "without reuse", alone)];

@@ -1,9 +1,16 @@
 /**
- * Clients of an inference server: they ask, read the stream, and note when things came.
+ * Clients of an inference server: they ask, take the stream, and afterwards look at when what came.
  *
  * @module
  */
 import { RandomKey } from "../tensor/mod.ts";
+import {
+  type BodyPart,
+  type Exchange,
+  HttpConnection,
+  postBytes,
+  readResponse,
+} from "./http_client.ts";
 
 /** What clients ask for, and how often. */
 export interface LoadOptions {
@@ -15,7 +22,7 @@ export interface LoadOptions {
   readonly clients: number;
   /** Open loop instead: requests come at random, so many a second, whether or not others are answered. */
   readonly rate?: number;
-  /** New tokens of each answer. */
+  /** New tokens of an answer, on average: they are from half to one and a half times as long. */
   readonly maxTokens: number;
   /** What request number `i` asks. */
   prompt(i: number): string;
@@ -24,9 +31,11 @@ export interface LoadOptions {
 /** What one request saw; times in ms. */
 export interface Sample {
   readonly status: number;
+  /** When it was sent. */
+  readonly sentMs: number;
   /** From the request to the first token. */
   readonly firstMs: number;
-  /** The part of it that the engine says it took. */
+  /** The part of it that the engine took. */
   readonly engineFirstMs: number;
   /** From each token to the next. */
   readonly betweenMs: readonly number[];
@@ -34,79 +43,75 @@ export interface Sample {
   readonly tokens: number;
 }
 
-/** Runs the load; returns what each request saw, and for how long all of it took. */
-export async function load(options: LoadOptions): Promise<{ samples: Sample[]; seconds: number }> {
-  const start = performance.now();
-  const samples = await (options.rate === undefined ? closedLoop(options) : openLoop(options));
-  return { samples, seconds: (performance.now() - start) / 1000 };
+/**
+ * Runs the load; returns what each request saw, in the order in which they were sent. Throws Error for an answer that is not
+ * what was asked for.
+ */
+export async function load(options: LoadOptions): Promise<Sample[]> {
+  const key = new RandomKey(0).derive("lengths");
+  const asked = Array.from({ length: options.requests }, (_, i) => {
+    const tokens = Math.round(options.maxTokens * (0.5 + key.uniform(i)));
+    return { tokens, bytes: requestBytes(options, i, tokens) };
+  });
+  const requests = asked.map(({ bytes }) => bytes);
+  const exchanges =
+    await (options.rate === undefined
+      ? closedLoop(options, requests)
+      : openLoop(options, requests, options.rate));
+  return exchanges.map((exchange, i) => sampleOf(exchange, asked[i].tokens));
 }
 
-async function closedLoop(options: LoadOptions): Promise<Sample[]> {
-  const samples: Sample[] = [];
+function requestBytes({ url, prompt }: LoadOptions, i: number, tokens: number): Uint8Array {
+  return postBytes(new URL("/v1/completions", url), {
+    prompt: prompt(i),
+    max_tokens: tokens,
+    ignore_eos: true,
+    seed: i,
+    stream: true,
+  });
+}
+
+async function closedLoop(
+  { url, clients }: LoadOptions,
+  requests: readonly Uint8Array[],
+): Promise<Exchange[]> {
+  const exchanges: Exchange[] = [];
   let next = 0;
-  await Promise.all(Array.from({ length: options.clients }, async () => {
-    while (next < options.requests) samples.push(await ask(options, next++));
+  await Promise.all(Array.from({ length: clients }, async () => {
+    using connection = await HttpConnection.open(new URL(url));
+    while (next < requests.length) {
+      const i = next++;
+      exchanges[i] = await connection.exchange(requests[i]);
+    }
   }));
-  return samples;
+  return exchanges;
 }
 
 /** Poisson arrivals: the time to the next request is exponential. */
-async function openLoop(options: LoadOptions): Promise<Sample[]> {
-  const key = new RandomKey(0).derive("arrivals"), running: Promise<Sample>[] = [];
+async function openLoop(
+  { url, clients }: LoadOptions,
+  requests: readonly Uint8Array[],
+  rate: number,
+): Promise<Exchange[]> {
+  using connections = new DisposableStack();
+  const open = async (): Promise<HttpConnection> =>
+    connections.use(await HttpConnection.open(new URL(url)));
+  const idle = await Promise.all(Array.from({ length: clients }, open));
+  const key = new RandomKey(0).derive("arrivals"), running: Promise<Exchange>[] = [];
   const start = performance.now();
   let due = 0;
-  for (let i = 0; i < options.requests; i++) {
-    due += -Math.log(1 - key.uniform(i)) * 1000 / options.rate!;
+  for (const [i, request] of requests.entries()) {
+    due += -Math.log(1 - key.uniform(i)) * 1000 / rate;
     const wait = start + due - performance.now();
     if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
-    running.push(ask(options, i));
+    running.push((async () => {
+      const connection = idle.pop() ?? await open();
+      const exchange = await connection.exchange(request);
+      idle.push(connection);
+      return exchange;
+    })());
   }
   return await Promise.all(running);
-}
-
-async function ask({ url, maxTokens, prompt }: LoadOptions, i: number): Promise<Sample> {
-  const start = performance.now();
-  const response = await fetch(`${url}/v1/completions`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({
-      prompt: prompt(i),
-      max_tokens: maxTokens,
-      ignore_eos: true,
-      seed: i,
-      stream: true,
-    }),
-  });
-  let first = NaN, last = start, tokens = 0, engineFirstMs = NaN;
-  const betweenMs: number[] = [];
-  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
-  let pending = "";
-  for (let part = await reader.read(); !part.done; part = await reader.read()) {
-    const now = performance.now();
-    const lines = (pending + part.value).split("\n");
-    pending = lines.pop()!;
-    for (const line of lines) {
-      if (!line.startsWith("data: {")) continue;
-      const { choices, timings } = JSON.parse(line.slice(6)) as StreamEvent;
-      if (timings) {
-        engineFirstMs = timings.queue_ms + timings.prompt_ms;
-        tokens = timings.predicted_n;
-      } else if (choices?.[0]?.text) {
-        if (Number.isNaN(first)) first = now;
-        else betweenMs.push(now - last);
-        last = now;
-      }
-    }
-  }
-  const totalMs = performance.now() - start;
-  return {
-    status: response.status,
-    firstMs: first - start,
-    engineFirstMs,
-    betweenMs,
-    totalMs,
-    tokens,
-  };
 }
 
 /** What is read of an event. */
@@ -117,6 +122,47 @@ interface StreamEvent {
     readonly prompt_ms: number;
     readonly predicted_n: number;
   };
+}
+
+function sampleOf(exchange: Exchange, asked: number): Sample {
+  const { sentMs, reads } = exchange, { status, parts } = readResponse(exchange);
+  const events = eventsOf(parts), textMs: number[] = [];
+  let tokens = 0, engineFirstMs = NaN;
+  for (const { data, atMs } of events) {
+    if (data === "[DONE]") continue;
+    const { choices, timings } = JSON.parse(data) as StreamEvent;
+    if (choices?.[0]?.text) textMs.push(atMs);
+    if (timings) {
+      engineFirstMs = timings.queue_ms + timings.prompt_ms;
+      tokens = timings.predicted_n;
+    }
+  }
+  if (status === 200 && (tokens !== asked || events.at(-1)?.data !== "[DONE]")) {
+    throw new Error(`load: an answer of ${asked} tokens has ${tokens}, or does not end.`);
+  }
+  return {
+    status,
+    sentMs,
+    firstMs: (textMs[0] ?? NaN) - sentMs,
+    engineFirstMs,
+    betweenMs: textMs.slice(1).map((atMs, i) => atMs - textMs[i]),
+    totalMs: reads.at(-1)!.atMs - sentMs,
+    tokens,
+  };
+}
+
+/** The data of server-sent events, each with the time of its last byte. */
+function eventsOf(parts: readonly BodyPart[]): { data: string; atMs: number }[] {
+  const events: { data: string; atMs: number }[] = [];
+  let pending = "";
+  for (const { text, atMs } of parts) {
+    const lines = (pending + text).split("\n");
+    pending = lines.pop()!;
+    for (const line of lines) {
+      if (line.startsWith("data: ")) events.push({ data: line.slice(6), atMs });
+    }
+  }
+  return events;
 }
 
 /** The value below which a share of all values lies; NaN of none. */

@@ -6,17 +6,21 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Decoder } from "../nn/mod.ts";
-import { trainBpe } from "../text/mod.ts";
+import { gpt2Pattern } from "../text/mod.ts";
+import { byteCharacters } from "../text/byte_map.ts";
+import { byteLevelJson } from "../text/tokenizer_json.ts";
 import { load, percentile, type Sample } from "./load.ts";
 import type { Row } from "./report.ts";
-import { llamaSpec } from "./trainer.ts";
+import { type LlamaShape, llamaSpec } from "./trainer.ts";
 
 /** What is asked of the server. */
 export interface ServeRequest {
   /** A server that runs already; one is started without it. */
   readonly url: string | undefined;
-  /** The model of the server that is started; random weights of stories260K's shape by default. */
+  /** The model of the server that is started; random weights by default. */
   readonly model: string | undefined;
+  /** The shape of random weights. */
+  readonly shape: LlamaShape;
   /** Its tokenizer, where it carries none. */
   readonly tokenizer: string | undefined;
   /** Closed loop: clients that ask again when they have their answer. */
@@ -25,7 +29,7 @@ export interface ServeRequest {
   readonly requests: number;
   /** Open loop instead: requests a second. */
   readonly rate: number | undefined;
-  /** New tokens of each answer. */
+  /** New tokens of an answer, on average. */
   readonly maxTokens: number;
 }
 
@@ -44,7 +48,7 @@ export async function serve(request: ServeRequest): Promise<Row[]> {
   if (request.url !== undefined) return await measure(request.url, request);
   const folder = Deno.makeTempDirSync();
   try {
-    const model = request.model ?? await randomModel(folder);
+    const model = request.model ?? randomModel(folder, request.shape);
     await using server = await startServer(model, request.tokenizer);
     return await measure(server.url, request);
   } finally {
@@ -52,44 +56,86 @@ export async function serve(request: ServeRequest): Promise<Row[]> {
   }
 }
 
+/**
+ * A first load warms programs up. In a closed loop all clients begin at the same moment, which no crowd of people does: what
+ * these first requests saw is a figure of its own, and the others, which come as answers end, are the load.
+ */
 async function measure(url: string, request: ServeRequest): Promise<Row[]> {
   const { clients, requests, rate, maxTokens } = request;
   const options = { url, clients, maxTokens, prompt, ...(rate === undefined ? {} : { rate }) };
-  await load({ ...options, requests: Math.min(requests, clients) }); // programs warm up as well
-  const { samples, seconds } = await load({ ...options, requests });
-  return rows(samples, seconds, rate === undefined ? `c${clients}` : `r${rate}`);
+  await load({ ...options, requests: 2 * clients });
+  if (rate !== undefined) return rows(await load({ ...options, requests }), `r${rate}`);
+  const samples = await load({ ...options, requests: clients + requests });
+  const burst = overheads(samples.slice(0, clients));
+  return [
+    ...rows(samples.slice(clients), `c${clients}`),
+    ms("burst ttft overhead", burst, 0.99),
+  ];
 }
 
 /** The rows; times in ms. */
-function rows(samples: readonly Sample[], seconds: number, name: string): Row[] {
+function rows(samples: readonly Sample[], name: string): Row[] {
   const good = samples.filter(({ status }) => status === 200);
-  const first = good.map(({ firstMs }) => firstMs);
-  const overhead = good.map(({ firstMs, engineFirstMs }) => firstMs - engineFirstMs);
-  const between = good.flatMap(({ betweenMs }) => betweenMs);
-  const tokens = good.reduce((sum, sample) => sum + sample.tokens, 0);
-  const ms = (name: string, values: readonly number[], share: number): Row => ({
-    name: `${name} p${100 * share}`,
-    value: percentile(values, share),
-    unit: "ms",
-  });
+  const begin = Math.min(...samples.map(({ sentMs }) => sentMs));
+  const end = Math.max(...samples.map(({ sentMs, totalMs }) => sentMs + totalMs));
+  const seconds = (end - begin) / 1000;
+  const sum = (of: (sample: Sample) => number): number =>
+    good.reduce((total, sample) => total + of(sample), 0);
+  const totals = good.map(({ totalMs }) => totalMs);
   return [
-    ...[0.5, 0.99].map((share) => ms("ttft", first, share)),
-    ...[0.5, 0.99].map((share) => ms("ttft overhead", overhead, share)),
-    ...[0.5, 0.99].map((share) => ms("inter-token latency", between, share)),
-    ...[0.5, 0.99].map((share) => ms("request latency", good.map(({ totalMs }) => totalMs), share)),
-    { name: `throughput ${name}`, value: tokens / seconds, unit: "tokens/s" },
+    ...[0.5, 0.99].map((share) => ms("ttft", good.map(({ firstMs }) => firstMs), share)),
+    ...[0.5, 0.99].map((share) => ms("ttft overhead", overheads(good), share)),
+    ...[0.5, 0.99].map((share) =>
+      ms("inter-token latency", good.flatMap(({ betweenMs }) => betweenMs), share)
+    ),
+    ...[0.5, 0.99].map((share) => ms("request latency", totals, share)),
+    {
+      name: "streams at once",
+      value: sum(({ totalMs }) => totalMs) / 1000 / seconds,
+      unit: "streams",
+    },
+    { name: `throughput ${name}`, value: sum(({ tokens }) => tokens) / seconds, unit: "tokens/s" },
     { name: `requests ${name}`, value: good.length / seconds, unit: "requests/s" },
     { name: "refused", value: samples.length - good.length, unit: "requests" },
   ];
 }
 
-/** Random weights of stories260K's shape, with a byte-level tokenizer. */
-async function randomModel(folder: string): Promise<string> {
-  const shape = { vocab: 512, dim: 64, layers: 5, heads: 8, kvHeads: 4, hidden: 172 };
+/** What the first token took beside the engine. */
+function overheads(samples: readonly Sample[]): number[] {
+  return samples.map(({ firstMs, engineFirstMs }) => firstMs - engineFirstMs);
+}
+
+function ms(name: string, values: readonly number[], share: number): Row {
+  return { name: `${name} p${100 * share}`, value: percentile(values, share), unit: "ms" };
+}
+
+/** Random weights. */
+function randomModel(folder: string, shape: LlamaShape): string {
   using decoder = new Decoder(llamaSpec(shape, 512), { train: false });
   decoder.save(folder);
-  await trainBpe([words.join(" ")], { vocabularySize: 300 }).save(folder);
+  Deno.writeTextFileSync(
+    join(folder, "tokenizer.json"),
+    JSON.stringify(plainTokenizer(shape.vocab)),
+  );
   return folder;
+}
+
+/**
+ * A tokenizer whose first `size` tokens are ASCII. Random weights would choose single bytes of other alphabets as well, whose
+ * text has to wait for the rest of a character: that time is nobody's overhead.
+ */
+function plainTokenizer(size: number): object {
+  const plain = byteCharacters.filter((_, byte) => byte >= 0x20 && byte < 0x7f);
+  const letters = plain.filter((character) => /[a-z]/.test(character));
+  const tokens = [...plain], merges: string[] = [];
+  for (let i = 0; tokens.length < size; i++) {
+    const left = tokens[Math.floor(i / letters.length)], right = letters[i % letters.length];
+    tokens.push(left + right);
+    merges.push(`${left} ${right}`);
+  }
+  const others = byteCharacters.filter((character) => !plain.includes(character));
+  const vocabulary = new Map([...tokens, ...others].map((token, id) => [token, id]));
+  return byteLevelJson({ vocabulary, merges, added: [], pattern: gpt2Pattern });
 }
 
 /** The server as a user would start it, in a process of its own. */

@@ -16,6 +16,13 @@ export interface LlamaShape {
   readonly hidden: number;
 }
 
+/** Shapes that benches run, by their number of parameters. */
+export const llamaShapes: Readonly<Record<string, LlamaShape>> = {
+  "15M": { vocab: 32000, dim: 288, layers: 6, heads: 6, kvHeads: 6, hidden: 768 },
+  "1.3M": { vocab: 1024, dim: 128, layers: 6, heads: 4, kvHeads: 2, hidden: 384 },
+  "260K": { vocab: 512, dim: 64, layers: 5, heads: 8, kvHeads: 4, hidden: 172 },
+};
+
 /** The spec of a shape, for sequences of up to `context` tokens. */
 export function llamaSpec(
   { vocab, dim, layers, heads, kvHeads, hidden }: LlamaShape,

@@ -6,18 +6,13 @@
 import type { Context } from "hono";
 import type { z } from "zod";
 import { readJson } from "./body.ts";
-import { type ApiError, toApiError } from "./errors.ts";
-import {
-  type AnswerJob,
-  completeWhole,
-  type Generation,
-  type GenerationObserver,
-  streamAnswers,
-} from "./generation.ts";
+import { ApiError, toApiError } from "./errors.ts";
+import type { AnswerJob, Generation, GenerationObserver } from "./generation.ts";
 import type { LogFields } from "./log.ts";
 import { chatDialect } from "./openai/chat.ts";
 import { completionDialect } from "./openai/completion.ts";
 import type { Dialect, Ending, TokenText } from "./openai/dialect.ts";
+import { completeWhole, type Responding, streamAnswers } from "./response.ts";
 import { chatJobs, completionJobs, completionPrompts, type PromptModel } from "./prompts.ts";
 import type { ChatRequest, CompletionRequest, GenerationRequest } from "./requests.ts";
 import { chatRequest, checkRequest, completionRequest } from "./schema.ts";
@@ -133,23 +128,19 @@ interface Exchange {
   readonly begin: number;
 }
 
+/** What ends the answers to a client that is not there any more; 499 is nginx's status for it. */
+const clientLeft = new ApiError("The client has left.", { status: 499 });
+
 /** The response. The admission is given back when the last byte is made. */
-async function send(
+function send(
   server: Server,
   generation: Generation,
   request: GenerationRequest,
   { admission, context, state, begin }: Exchange,
-): Promise<Response> {
+): Response | Promise<Response> {
   const { host, tokenizer, limits } = server.options;
-  const left = new AbortController();
-  const lost = (): void => left.abort(new DOMException("The client has left.", "AbortError"));
   const counts = { tokens: 0, prompt: 0, reason: "" };
-  const tools = {
-    host,
-    tokenizer,
-    observer: watched(server.figures.request(), admission, counts),
-    signal: AbortSignal.any([admission.timeUp, left.signal]),
-  };
+  const tools = { host, tokenizer, observer: watched(server.figures.request(), admission, counts) };
   const finish = (status: number, error: ApiError | null): void => {
     admission[Symbol.dispose]();
     state.finish({
@@ -157,28 +148,41 @@ async function send(
       stream: request.stream === true,
       prompt_tokens: counts.prompt,
       completion_tokens: counts.tokens,
-      finish_reason: left.signal.aborted ? "disconnected" : counts.reason,
+      finish_reason: error === clientLeft ? "disconnected" : counts.reason,
       answer_ms: Math.round(performance.now() - begin),
       ...(error === null ? {} : { error: error.message }),
     });
   };
-  const { signal } = context.req.raw;
+  if (!request.stream) {
+    const whole = completeWhole(generation, tools);
+    admission.limit(whole.cut);
+    return sendWhole(whole, context, state, finish);
+  }
+  const { response, cut, abandon } = streamAnswers(generation, tools, {
+    ...limits,
+    includeUsage: request.stream_options?.include_usage === true,
+    onLost: () => cut(clientLeft),
+    onEnd: (error) => finish(200, error),
+  });
+  admission.limit(cut);
+  // The stream itself misses some clients that leave.
+  state.completed.then(abandon, abandon);
+  return response;
+}
+
+/** A response in one piece, unless the client leaves before. */
+async function sendWhole(
+  { response, cut }: Responding<Promise<object>>,
+  { req: { raw: { signal } } }: Context,
+  { completed }: RequestState,
+  finish: (status: number, error: ApiError | null) => void,
+): Promise<Response> {
+  const lost = (): void => cut(clientLeft);
   signal.addEventListener("abort", lost, { once: true });
   if (signal.aborted) lost();
-  // The signal misses some clients that leave in the middle of a stream.
-  state.completed.then(lost, lost);
-  if (request.stream) {
-    const includeUsage = request.stream_options?.include_usage === true;
-    return streamAnswers(generation, tools, {
-      ...limits,
-      includeUsage,
-      left: left.signal,
-      onLost: lost,
-      onEnd: (error) => finish(200, error),
-    });
-  }
+  completed.then(lost, lost);
   try {
-    const body = await completeWhole(generation, tools);
+    const body = await response;
     finish(200, null);
     return Response.json(body);
   } catch (error) {

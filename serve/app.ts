@@ -91,8 +91,8 @@ async function watch(
   const { completed = new Promise<void>(() => {}) } = context.env ?? {};
   context.set("state", { id, key, finish, completed });
   await next();
-  context.header("x-request-id", id);
   const { status, headers } = context.res;
+  headers.set("x-request-id", id);
   server.figures.responded(status);
   // A stream is over when its last event has gone.
   const streams = headers.get("content-type")?.startsWith("text/event-stream") ?? false;

@@ -15,6 +15,7 @@ export interface BodyLimits {
 
 /** Deeper bodies are refused: nothing that anyone means is nested like this. */
 const deepest = 64;
+const strict = new TextDecoder("utf-8", { fatal: true });
 
 /** The JSON of a request. Throws ApiError: 415 for another type, 413 when it is too long, 408 when too slow, 400. */
 export async function readJson(request: Request, limits: BodyLimits): Promise<unknown> {
@@ -28,7 +29,7 @@ export async function readJson(request: Request, limits: BodyLimits): Promise<un
   const bytes = await readBytes(request, limits);
   let text: string;
   try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    text = strict.decode(bytes);
   } catch {
     throw invalid("body", "The body is not UTF-8.", "invalid_json");
   }
@@ -47,11 +48,13 @@ async function readBytes(
   request: Request,
   { maxBodyBytes, bodyTimeoutMs }: BodyLimits,
 ): Promise<Uint8Array> {
-  const tooLong = new ApiError(`The body is longer than ${maxBodyBytes} bytes.`, {
-    status: 413,
-    code: "request_too_large",
-  });
-  if (Number(request.headers.get("content-length") ?? 0) > maxBodyBytes) throw tooLong;
+  const tooLong = (): ApiError =>
+    new ApiError(`The body is longer than ${maxBodyBytes} bytes.`, {
+      status: 413,
+      code: "request_too_large",
+    });
+  const given = request.headers.get("content-length"), whole = given === null ? NaN : Number(given);
+  if (whole > maxBodyBytes) throw tooLong();
   const reader = request.body?.getReader();
   if (reader === undefined) return new Uint8Array(0);
   const chunks: Uint8Array[] = [];
@@ -61,16 +64,19 @@ async function readBytes(
     reader.cancel().catch(() => {});
   }, bodyTimeoutMs);
   try {
-    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    // A body that says its length is whole before its stream has ended.
+    while (size !== whole) {
+      const part = await reader.read();
+      if (part.done) break;
       size += part.value.length;
-      if (size > maxBodyBytes) throw tooLong;
+      if (size > maxBodyBytes) throw tooLong();
       chunks.push(part.value);
     }
   } catch (error) {
     if (!late) throw error;
   } finally {
     clearTimeout(timer);
-    if (size > maxBodyBytes) reader.cancel().catch(() => {});
+    if (size === whole || size > maxBodyBytes) reader.cancel().catch(() => {});
   }
   if (late) throw new ApiError("The body did not arrive in time.", { status: 408 });
   return concat(chunks, size);

@@ -4,7 +4,7 @@
  * @module
  */
 import type { EngineThreadStart } from "./engine_worker.ts";
-import { cutResult, type EngineResult, EngineRun } from "./engine_run.ts";
+import { cutResult, type EngineEvent, type EngineResult, type EngineRun } from "./engine_run.ts";
 import { ApiError } from "./errors.ts";
 import {
   type EngineDescription,
@@ -41,9 +41,10 @@ export class EngineHost implements AsyncDisposable {
   readonly ready: Promise<EngineDescription>;
   readonly #worker: Worker;
   readonly #orders: MessagePort;
+  readonly #idle = new Int32Array(new SharedArrayBuffer(4));
   readonly #opening = Promise.withResolvers<EngineDescription>();
   readonly #closed = Promise.withResolvers<void>();
-  readonly #runs = new Map<number, EngineRun>();
+  readonly #runs = new Map<number, (event: EngineEvent) => void>();
   #figures = idle;
   #lastReportMs = performance.now();
   #dead: Error | null = null;
@@ -64,7 +65,7 @@ export class EngineHost implements AsyncDisposable {
     };
     const { port1, port2 } = new MessageChannel();
     this.#orders = port1;
-    const start: EngineThreadStart = { port: port2 };
+    const start: EngineThreadStart = { orders: port2, idle: this.#idle };
     this.#worker.postMessage(start, [port2]);
     this.#tell({ kind: "open", source });
   }
@@ -89,20 +90,15 @@ export class EngineHost implements AsyncDisposable {
     return this.#runs.size === 0 ? 0 : performance.now() - this.#lastReportMs;
   }
 
-  /** Begins an answer. `signal` ends it, with its reason for an error. */
-  run(request: EngineRequest, signal: AbortSignal): EngineRun {
+  /** Begins an answer; `take` is told what comes of it. */
+  run(request: EngineRequest, take: (event: EngineEvent) => void): EngineRun {
     const id = this.#nextId++;
     if (this.#runs.size === 0) this.#lastReportMs = performance.now();
-    const run = new EngineRun(() => this.#cancel(id, null));
-    const lost = this.#dead ?? (signal.aborted ? signal.reason as Error : null);
-    if (lost !== null) {
-      run.push(cutResult(lost));
-      return run;
-    }
-    this.#runs.set(id, run);
-    this.#tell({ kind: "add", id, request, sentMs: sharedNow() });
-    signal.addEventListener("abort", () => this.#cancel(id, signal.reason), { once: true });
-    return run;
+    this.#runs.set(id, take);
+    // Nobody is told of an end before he has what he asked for.
+    if (this.#dead !== null) queueMicrotask(() => this.#end(id, cutResult(this.#dead)));
+    else this.#tell({ kind: "add", id, request, sentMs: sharedNow() });
+    return { cancel: (error) => this.#cancel(id, error) };
   }
 
   /** Ends all answers where they are. */
@@ -118,9 +114,9 @@ export class EngineHost implements AsyncDisposable {
   }
 
   #end(id: number, result: EngineResult): void {
-    const run = this.#runs.get(id);
+    const take = this.#runs.get(id);
     this.#runs.delete(id);
-    run?.push(result);
+    take?.(result);
   }
 
   #take(report: EngineReport): void {
@@ -135,7 +131,7 @@ export class EngineHost implements AsyncDisposable {
       case "step":
         this.#figures = report.figures;
         for (const event of report.events) {
-          if (event.kind === "tokens") this.#runs.get(event.id)?.push(event);
+          if (event.kind === "tokens") this.#runs.get(event.id)?.(event);
           else this.#end(event.id, resultOf(event));
         }
     }
@@ -147,10 +143,10 @@ export class EngineHost implements AsyncDisposable {
     for (const id of this.#runs.keys()) this.#end(id, cutResult(error));
   }
 
-  /** Orders are read between two steps; the second message wakes a thread that has nothing to do. */
+  /** Orders are read between two steps; another message wakes a thread that has nothing to do. */
   #tell(order: EngineOrder): void {
     this.#orders.postMessage(order);
-    this.#worker.postMessage({});
+    if (Atomics.exchange(this.#idle, 0, 0) === 1) this.#worker.postMessage({});
   }
 
   /** Ends the thread; answers that still run fail. */

@@ -38,6 +38,14 @@ interface Entry {
   begun: boolean;
 }
 
+/** With fewer parameters, a thread costs the others more than it brings. */
+const parametersOfThread = 4e6;
+
+/** How many threads are of use to a model. */
+function threadsFor(parameters: number): number {
+  return Math.max(1, Math.ceil(parameters / parametersOfThread));
+}
+
 /** An engine, and who asked for what. */
 class EngineThread implements Disposable {
   readonly description: EngineDescription;
@@ -49,10 +57,13 @@ class EngineThread implements Disposable {
   readonly #byGeneration = new Map<Generation, Entry>();
 
   constructor(source: EngineSource) {
-    if (source.threads !== undefined) device().threads = source.threads;
     const { dtype } = source;
     this.#decoder = Decoder.load(source.model, { train: false, ...(dtype ? { dtype } : {}) });
     const { spec } = this.#decoder;
+    const parameters = this.#decoder.namedParameters().values()
+      .reduce((sum, weight) => sum + weight.size, 0);
+    device().threads = source.threads ?? Math.min(device().threads, threadsFor(parameters));
+    device().shortenTurns(Deno.pid); // of the program's main thread, which talks to clients
     this.#known = Math.min(source.vocabularySize, spec.vocab);
     const bytesPerToken = kvBytesPerToken(spec, this.#decoder.dtype);
     this.#engine = new Engine(this.#decoder, {
@@ -69,8 +80,7 @@ class EngineThread implements Disposable {
       kvTokens: kvBlocks * blockTokens,
       dtype: this.#decoder.dtype,
       device: device().description,
-      parameters: this.#decoder.namedParameters().values()
-        .reduce((sum, weight) => sum + weight.size, 0),
+      parameters,
     };
   }
 
@@ -162,46 +172,62 @@ function tokenOf(entry: Entry, event: TokenEvent, known: number): EngineTokens {
   return { ...report, start: { queueMs: lagMs + queueMs, cachedTokens: reusedTokens } };
 }
 
-let port: MessagePort | null = null;
-let thread: EngineThread | null = null;
-
-/** The first message, with where orders come from; later ones are empty. */
+/** The first message; later ones are empty. */
 export interface EngineThreadStart {
-  readonly port: MessagePort;
+  /** Where orders come from. */
+  readonly orders: MessagePort;
+  /** One i32: 1 while the thread has nothing to do and does not look for orders. */
+  readonly idle: Int32Array;
 }
 
 /** What is used of a thread's global scope: its own types would be those of every file of the package. */
 interface ThreadScope {
-  onmessage: (event: MessageEvent<Partial<EngineThreadStart>>) => void;
+  onmessage: (event: MessageEvent<EngineThreadStart | object>) => void;
   postMessage(report: EngineReport): void;
 }
 const threadScope = globalThis as unknown as ThreadScope;
 
+let start: EngineThreadStart | null = null;
+let thread: EngineThread | null = null;
+
 threadScope.onmessage = ({ data }) => {
-  port ??= data.port ?? null;
-  work();
+  start ??= data as EngineThreadStart;
+  work(start);
 };
 
 /** Takes orders and steps until there is nothing left to do. */
-function work(): void {
-  do {
-    const events: (EngineTokens | EngineEnd)[] = [];
+function work(start: EngineThreadStart): void {
+  while (true) {
+    const refusals: EngineEnd[] = [];
     let told = false;
-    for (let order = nextOrder(); order !== null; order = nextOrder()) {
+    for (let order = nextOrder(start); order !== null; order = nextOrder(start)) {
       const refusal = obey(order);
-      if (refusal !== null) events.push(refusal);
+      if (refusal !== null) refusals.push(refusal);
       told = true;
     }
-    if (thread?.busy) events.push(...thread.step());
-    if (thread !== null && (told || events.length > 0)) {
-      report({ kind: "step", events, figures: thread.figures });
-    }
-  } while (thread?.busy);
+    if (!told && !thread?.busy) return;
+    if (thread !== null) tell([...refusals, ...thread.step()], thread.figures);
+  }
 }
 
-function nextOrder(): EngineOrder | null {
+/** First tokens go ahead of all others: somebody waits for an answer to begin. */
+function tell(events: readonly (EngineTokens | EngineEnd)[], figures: EngineFigures): void {
+  const begins = (event: EngineTokens | EngineEnd): boolean =>
+    event.kind === "tokens" && event.start !== undefined;
+  const first = events.filter(begins);
+  if (first.length > 0 && first.length < events.length) {
+    report({ kind: "step", events: first, figures });
+    report({ kind: "step", events: events.filter((event) => !begins(event)), figures });
+  } else {
+    report({ kind: "step", events, figures });
+  }
+}
+
+/** The next order. A thread without work says that it has to be woken, and only then looks for the last time. */
+function nextOrder({ orders, idle }: EngineThreadStart): EngineOrder | null {
+  Atomics.store(idle, 0, thread?.busy ? 0 : 1);
   // The types of node:worker_threads do not know that its ports are those of the web.
-  const received = receiveMessageOnPort(port as never);
+  const received = receiveMessageOnPort(orders as never);
   return received === undefined ? null : received.message as EngineOrder;
 }
 

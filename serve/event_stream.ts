@@ -10,11 +10,13 @@ export interface EventStreamOptions {
   readonly heartbeatMs: number;
   /** A client that takes nothing for so many ms, while there is something to take, is given up. */
   readonly stallMs: number;
+  /** The client has taken something and has room, perhaps after it had none. */
+  readonly onRoom: () => void;
   /** The client has left, or was given up. */
   readonly onLost: () => void;
 }
 
-/** The client is not there any more. */
+/** A client that took nothing was given up: its connection is cut. */
 export class ClientLostError extends Error {
   /** The class name, for logs. */
   override readonly name = "ClientLostError";
@@ -31,8 +33,10 @@ export class EventStream {
   readonly #options: EventStreamOptions;
   readonly #heartbeat: ReturnType<typeof setInterval>;
   #controller!: ReadableStreamDefaultController<Uint8Array>;
-  /** Resolves when the client has room again; null while it has. All who write wait for the same. */
-  #room: PromiseWithResolvers<void> | null = null;
+  /** What is sent at the next occasion: events of the same moment are one write. */
+  #text = "";
+  /** Runs while the client has no room. */
+  #stall: ReturnType<typeof setTimeout> | undefined;
   #lastMs = performance.now();
   #open = true;
 
@@ -58,36 +62,37 @@ export class EventStream {
     });
   }
 
-  /** Sends a value as JSON, and returns when the client has room for more. Throws ClientLostError when it has gone. */
-  send(value: unknown): Promise<void> {
-    return this.#write(`data: ${JSON.stringify(value)}\n\n`);
+  /** Whether the client takes more, or has gone. Who sends all the same fills memory. */
+  get hasRoom(): boolean {
+    return !this.#open || this.#controller.desiredSize! > this.#text.length;
+  }
+
+  /** Sends an event: a line of JSON. Nothing happens when the client has gone. */
+  send(json: string): void {
+    if (!this.#open) return;
+    if (this.#text === "") queueMicrotask(() => this.#flush());
+    this.#text += `data: ${json}\n\n`;
   }
 
   /** Ends the stream as OpenAI does. */
-  async end(): Promise<void> {
-    if (!this.#open) return;
-    await this.#write("data: [DONE]\n\n").catch(() => {});
+  end(): void {
+    this.send("[DONE]");
+    this.#flush();
     if (!this.#open) return;
     this.#close();
     this.#controller.close();
   }
 
-  async #write(text: string): Promise<void> {
-    this.#assertOpen();
-    this.#controller.enqueue(encoder.encode(text));
+  #flush(): void {
+    if (!this.#open || this.#text === "") return;
+    const bytes = encoder.encode(this.#text);
+    this.#text = "";
     this.#lastMs = performance.now();
+    this.#controller.enqueue(bytes);
     // Handing it over may be what shows that the client has left.
-    this.#assertOpen();
-    if (this.#controller.desiredSize! > 0) return;
-    this.#room ??= Promise.withResolvers<void>();
-    const timer = setTimeout(() => this.#giveUp(), this.#options.stallMs);
-    await this.#room.promise;
-    clearTimeout(timer);
-    this.#assertOpen();
-  }
-
-  #assertOpen(): void {
-    if (!this.#open) throw new ClientLostError("The client has left.");
+    if (!this.#open) return;
+    if (this.#controller.desiredSize! > 0) this.#options.onRoom();
+    else this.#stall ??= setTimeout(() => this.#giveUp(), this.#options.stallMs);
   }
 
   /** The client is known to have left, before the stream itself has noticed. */
@@ -98,8 +103,10 @@ export class EventStream {
   }
 
   #makeRoom(): void {
-    this.#room?.resolve();
-    this.#room = null;
+    if (this.#stall === undefined) return;
+    clearTimeout(this.#stall);
+    this.#stall = undefined;
+    this.#options.onRoom();
   }
 
   #beat(): void {
@@ -118,12 +125,12 @@ export class EventStream {
   #lose(): void {
     if (!this.#open) return;
     this.#close();
-    this.#makeRoom();
     this.#options.onLost();
   }
 
   #close(): void {
     this.#open = false;
     clearInterval(this.#heartbeat);
+    clearTimeout(this.#stall);
   }
 }

@@ -1,23 +1,15 @@
 /**
- * Answers to one request: each prompt goes to the engine, its tokens become text, and the text goes out in the endpoint's
- * dialect, whole or piece by piece.
+ * Answers to one request: each prompt goes to the engine, and its tokens become text.
+ *
+ * No promises between a token and its text: with many streams, turns of the event loop are what first tokens wait for.
  *
  * @module
  */
 import type { Tokenizer } from "../text/mod.ts";
 import { type AnswerDelta, type AnswerOptions, AnswerText } from "./answer.ts";
 import type { EngineHost } from "./engine_host.ts";
-import { cutResult, type EngineResult } from "./engine_run.ts";
-import { type ApiError, toApiError } from "./errors.ts";
-import { ClientLostError, EventStream, type EventStreamOptions } from "./event_stream.ts";
-import {
-  type AnswerTimes,
-  type Dialect,
-  type Ending,
-  type Frame,
-  timingsOf,
-  usageOf,
-} from "./openai/dialect.ts";
+import type { EngineEvent, EngineResult, EngineRun } from "./engine_run.ts";
+import type { AnswerTimes, Dialect, Ending, Frame } from "./openai/dialect.ts";
 import type { EngineRequest, EngineStart, EngineTokens } from "./protocol.ts";
 
 /** One answer that is asked for. */
@@ -59,43 +51,146 @@ export interface GenerationTools {
   readonly host: EngineHost;
   readonly tokenizer: Tokenizer;
   readonly observer: GenerationObserver;
-  /** Ends everything: the client has left, or time is up. Its reason is the error to answer with. */
-  readonly signal: AbortSignal;
 }
 
-/** The deltas of an answer as they become certain, then how it ended. */
-async function* answer(
-  { request, text }: AnswerJob,
-  { host, tokenizer, observer, signal }: GenerationTools,
-): AsyncGenerator<AnswerDelta, Ending> {
-  const making = new AnswerText(tokenizer, text);
-  const run = host.run(request, signal);
-  const times = new AnswerClock(), observed = observer.answer();
-  let result: EngineResult = cutResult(null);
-  for await (const event of run) {
-    if (event.kind === "end") result = event;
-    else {
-      times.take(event);
-      observed.tokens(event.tokens.length);
-      for (const token of event.tokens) {
-        if (making.stop === null) yield making.push(token);
+/** Where answers go. */
+export interface AnswerSink {
+  /** Whether there is room for more; when there is again, `Answers.resume()` is called. */
+  readonly hasRoom: boolean;
+  /** More of answer number `index` has become certain. */
+  delta(index: number, delta: AnswerDelta): void;
+  /** It is complete. */
+  ended(index: number, ending: Ending): void;
+  /** All of them are complete, or have ended with an error. */
+  over(endings: readonly Ending[], error: Error | null): void;
+}
+
+/** All answers to a request, on their way. When one fails the others end too, and its error is told. */
+export class Answers {
+  readonly #answers: readonly Answer[];
+  readonly #sink: AnswerSink;
+  readonly #endings: Ending[] = [];
+  #left: number;
+  #error: Error | null = null;
+
+  /** The engine begins. Nothing is told before the next turn of the event loop. */
+  constructor({ jobs }: Generation, tools: GenerationTools, sink: AnswerSink) {
+    this.#sink = sink;
+    this.#left = jobs.length;
+    this.#answers = jobs.map((job, index) =>
+      new Answer(job, tools, {
+        hasRoom: () => sink.hasRoom,
+        delta: (delta) => sink.delta(index, delta),
+        over: (outcome) => this.#over(index, outcome),
+      })
+    );
+  }
+
+  /** The sink has room again. */
+  resume(): void {
+    for (const answer of this.#answers) answer.resume();
+  }
+
+  /** Ends all answers, with the error to answer with. */
+  cut(error: Error): void {
+    for (const answer of this.#answers) answer.cut(error);
+  }
+
+  #over(index: number, outcome: Ending | Error): void {
+    this.#left--;
+    if (outcome instanceof Error) {
+      const first = this.#error === null;
+      this.#error ??= outcome;
+      if (first) this.cut(outcome);
+    } else {
+      this.#endings[index] = outcome;
+      this.#sink.ended(index, outcome);
+    }
+    if (this.#left === 0) this.#sink.over(this.#endings, this.#error);
+  }
+}
+
+/** Whom an answer tells. */
+interface AnswerListener {
+  hasRoom(): boolean;
+  delta(delta: AnswerDelta): void;
+  over(outcome: Ending | Error): void;
+}
+
+/** One answer. Tokens that the listener has no room for wait here; there are at most as many as were asked for. */
+class Answer {
+  readonly #promptTokens: number;
+  readonly #text: AnswerText;
+  readonly #observed: AnswerObserver;
+  readonly #listener: AnswerListener;
+  readonly #run: EngineRun;
+  readonly #clock = new AnswerClock();
+  #waiting: EngineEvent[] = [];
+  #over = false;
+
+  constructor({ request, text }: AnswerJob, tools: GenerationTools, listener: AnswerListener) {
+    this.#promptTokens = request.prompt.length;
+    this.#text = new AnswerText(tools.tokenizer, text);
+    this.#observed = tools.observer.answer();
+    this.#listener = listener;
+    this.#run = tools.host.run(request, (event) => {
+      this.#waiting.push(event);
+      this.resume();
+    });
+  }
+
+  /** Goes on with what waits, as far as there is room. */
+  resume(): void {
+    try {
+      while (this.#waiting.length > 0 && this.#listener.hasRoom()) {
+        this.#take(this.#waiting.shift()!);
       }
-      if (making.stop !== null) run.cancel();
+    } catch (error) {
+      this.#waiting = [];
+      this.#run.cancel(null);
+      this.#conclude(error as Error);
     }
   }
-  yield making.finish();
-  if (result.error !== null) throw result.error;
-  const ending: Ending = {
-    reason: making.stop === null ? result.reason : "stop",
-    stop: making.stop ?? result.stop,
-    tokens: making.count,
-    reasoningTokens: making.reasoningTokens,
-    promptTokens: request.prompt.length,
-    cachedTokens: times.cachedTokens,
-    times: times.times,
-  };
-  observed.ended(ending);
-  return ending;
+
+  /** The engine ends it, with the error to answer with. */
+  cut(error: Error): void {
+    this.#run.cancel(error);
+  }
+
+  #take(event: EngineEvent): void {
+    if (this.#over) return;
+    if (event.kind === "end") return this.#end(event);
+    this.#clock.take(event);
+    this.#observed.tokens(event.tokens.length);
+    for (const token of event.tokens) {
+      if (this.#text.stop === null) this.#listener.delta(this.#text.push(token));
+    }
+    if (this.#text.stop !== null) this.#run.cancel(null);
+  }
+
+  #end({ reason, stop, error }: EngineResult): void {
+    const text = this.#text;
+    this.#listener.delta(text.finish());
+    if (error !== null) return this.#conclude(error);
+    const ending: Ending = {
+      reason: text.stop === null ? reason : "stop",
+      stop: text.stop ?? stop,
+      tokens: text.count,
+      reasoningTokens: text.reasoningTokens,
+      promptTokens: this.#promptTokens,
+      cachedTokens: this.#clock.cachedTokens,
+      times: this.#clock.times,
+    };
+    this.#observed.ended(ending);
+    this.#conclude(ending);
+  }
+
+  /** Nothing that the engine may still tell counts. */
+  #conclude(outcome: Ending | Error): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#listener.over(outcome);
+  }
 }
 
 /** When the engine had what, from what comes with its tokens. */
@@ -117,114 +212,4 @@ class AnswerClock {
     const { queueMs } = this.#start, first = this.#firstMs;
     return { queueMs, promptMs: first - queueMs, predictedMs: this.#lastMs - first };
   }
-}
-
-/** The body of a response that is not streamed. Throws ApiError. */
-export async function completeWhole(
-  { frame, dialect, jobs, answersPerPrompt }: Generation,
-  tools: GenerationTools,
-): Promise<object> {
-  const answers = await inParallel(jobs, tools, async (job, tools) => {
-    const whole = { reasoning: "", content: "", tokens: [] as AnswerDelta["tokens"][number][] };
-    const deltas = answer(job, tools);
-    for (let next = await deltas.next();; next = await deltas.next()) {
-      if (next.done) return { ...whole, ending: next.value };
-      whole.reasoning += next.value.reasoning;
-      whole.content += next.value.content;
-      whole.tokens.push(...next.value.tokens);
-    }
-  });
-  const endings = answers.map(({ ending }) => ending);
-  return {
-    ...frame,
-    object: dialect.objects.whole,
-    choices: answers.map((whole, index) => dialect.whole(index, whole)),
-    usage: usageOf(endings, answersPerPrompt),
-    ...(endings.length === 1 ? { timings: timingsOf(endings[0]) } : {}),
-  };
-}
-
-/** How a response is streamed. */
-export interface StreamOptions extends Omit<EventStreamOptions, "onLost"> {
-  /** Whether a last chunk counts the tokens. */
-  readonly includeUsage: boolean;
-  /** Aborts when the client is known to have left. */
-  readonly left: AbortSignal;
-  /** The client has left, or takes nothing. */
-  readonly onLost: () => void;
-  /** All is over; with the error that ended it, if one did. */
-  readonly onEnd: (error: ApiError | null) => void;
-}
-
-/** A streamed response. It begins at once; what goes wrong from then on is an event of its own. */
-export function streamAnswers(
-  generation: Generation,
-  tools: GenerationTools,
-  options: StreamOptions,
-): Response {
-  const stream = new EventStream(options);
-  options.left.addEventListener("abort", () => stream.abandon(), { once: true });
-  sendAnswers(generation, tools, options, stream)
-    .then(() => null, async (error) => {
-      const known = toApiError(error);
-      if (!(error instanceof ClientLostError)) await stream.send(known.body).catch(() => {});
-      return known;
-    })
-    .then(async (error) => {
-      await stream.end();
-      options.onEnd(error);
-    });
-  return stream.response;
-}
-
-async function sendAnswers(
-  { frame, dialect, jobs, answersPerPrompt }: Generation,
-  tools: GenerationTools,
-  { includeUsage }: StreamOptions,
-  stream: EventStream,
-): Promise<void> {
-  const send = (choices: readonly object[], more: object = {}): Promise<void> =>
-    stream.send({
-      ...frame,
-      object: dialect.objects.chunk,
-      choices,
-      ...(includeUsage ? { usage: null } : {}),
-      ...more,
-    });
-  const endings = await inParallel(jobs, tools, async (job, tools, index) => {
-    const first = dialect.begin(index);
-    if (first !== null) await send([first]);
-    const deltas = answer(job, tools);
-    for (let next = await deltas.next();; next = await deltas.next()) {
-      if (next.done) {
-        const timings = jobs.length === 1 ? { timings: timingsOf(next.value) } : {};
-        await send([dialect.end(index, next.value)], timings);
-        return next.value;
-      }
-      const { reasoning, content, tokens } = next.value;
-      if (reasoning + content !== "" || tokens.length > 0) {
-        await send([dialect.delta(index, next.value)]);
-      }
-    }
-  });
-  if (includeUsage) await send([], { usage: usageOf(endings, answersPerPrompt) });
-}
-
-/** All answers at once. When one fails, the others end too, and its error is thrown. */
-async function inParallel<T>(
-  jobs: readonly AnswerJob[],
-  tools: GenerationTools,
-  run: (job: AnswerJob, tools: GenerationTools, index: number) => Promise<T>,
-): Promise<T[]> {
-  const failure = new AbortController();
-  const signal = AbortSignal.any([tools.signal, failure.signal]);
-  const all = jobs.map((job, index) =>
-    run(job, { ...tools, signal }, index).catch((error) => {
-      failure.abort(error);
-      throw error;
-    })
-  );
-  const results = await Promise.allSettled(all);
-  if (failure.signal.aborted) throw failure.signal.reason;
-  return results.map((result) => (result as PromiseFulfilledResult<T>).value);
 }

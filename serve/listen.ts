@@ -4,6 +4,8 @@
  * @module
  */
 import { createApp } from "./app.ts";
+import { ClientLostError } from "./event_stream.ts";
+import type { Log } from "./log.ts";
 import { loadPage } from "./page.ts";
 import { Server, type ServerOptions } from "./server.ts";
 
@@ -43,7 +45,13 @@ export async function listen(
   const app = createApp(server, await loadPage());
   const closing = new AbortController();
   const http = Deno.serve(
-    { hostname, port, signal: closing.signal, onListen: () => {} },
+    {
+      hostname,
+      port,
+      signal: closing.signal,
+      onListen: () => {},
+      onError: (error) => failure(error, options.log),
+    },
     (request, { completed }) => app.fetch(request, { completed }),
   );
   const { addr } = http;
@@ -60,4 +68,10 @@ export async function listen(
       return finished;
     },
   };
+}
+
+/** The application answers for its own errors: what comes here is a stream that was cut on purpose, or a defect. */
+function failure(error: unknown, log: Log): Response {
+  if (!(error instanceof ClientLostError)) log("error", "defect", { message: String(error) });
+  return new Response(null, { status: 500 });
 }

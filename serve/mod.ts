@@ -25,7 +25,7 @@
  * @module
  */
 export { EngineDeadError, EngineHost } from "./engine_host.ts";
-export type { EngineResult, EngineRun } from "./engine_run.ts";
+export type { EngineEvent, EngineResult, EngineRun } from "./engine_run.ts";
 export { defaultLimits, type ServerLimits } from "./limits.ts";
 export { listen, type ListeningServer, type ListenOptions } from "./listen.ts";
 export { jsonLog, type Log, type LogFields, type LogLevel } from "./log.ts";

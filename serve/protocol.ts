@@ -46,7 +46,7 @@ export interface EngineSource {
   readonly model: string;
   /** What to compute in; by default as the weights are stored. */
   readonly dtype?: "f32" | "bf16";
-  /** CPU threads; all by default. */
+  /** CPU threads; by default all, or one for a small model, whose steps gain nothing by more. */
   readonly threads?: number;
   /** Sequences that are computed together. */
   readonly maxRunning: number;

@@ -39,8 +39,8 @@ export type ServerState = "loading" | "ready" | "draining" | "broken";
 export interface Admission extends Disposable {
   /** What answers can be made with. */
   readonly model: PromptModel;
-  /** Aborts when the request's time is up, with the error to answer with. */
-  readonly timeUp: AbortSignal;
+  /** From now on time counts: `cut` is called when it is up, with the error to answer with. */
+  limit(cut: (error: ApiError) => void): void;
   /** The first token has come: from now on only the whole request's time counts. */
   begun(): void;
 }
@@ -145,15 +145,17 @@ export class Server {
     const { queueTimeoutMs, requestTimeoutMs } = this.options.limits;
     if (this.#requests++ === 0) this.#idle = Promise.withResolvers<void>();
     this.#count(key, 1);
-    const time = new AbortController();
-    const end = (ms: number, what: string): ReturnType<typeof setTimeout> =>
-      setTimeout(() => time.abort(tooLate(what, ms)), ms);
-    const whole = end(requestTimeoutMs, "The answer was not complete");
-    const first = end(queueTimeoutMs, "The answer had not begun");
+    let first: ReturnType<typeof setTimeout> | undefined;
+    let whole: ReturnType<typeof setTimeout> | undefined;
     let over = false;
     return {
       model,
-      timeUp: time.signal,
+      limit(cut) {
+        const after = (ms: number, what: string): ReturnType<typeof setTimeout> =>
+          setTimeout(() => cut(tooLate(what, ms)), ms);
+        whole = after(requestTimeoutMs, "The answer was not complete");
+        first = after(queueTimeoutMs, "The answer had not begun");
+      },
       begun: () => clearTimeout(first),
       [Symbol.dispose]: () => {
         if (over) return;

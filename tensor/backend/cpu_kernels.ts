@@ -33,6 +33,7 @@ const runtimeSymbols = {
   invoke: { parameters: ["pointer", "pointer"], result: "i32" },
   set_threads: { parameters: ["i32"], result: "void" },
   advise_huge_pages: { parameters: ["pointer", "usize"], result: "void" },
+  shorten_turns: { parameters: ["i32"], result: "void" },
 } as const;
 
 /** The system ends a process that asks for more threads than it has. */
@@ -97,6 +98,11 @@ export class CpuKernels {
   /** Ask the system for huge pages; without a compiler there is no way to ask. */
   adviseHugePages(address: bigint, bytes: number): void {
     this.#openRuntime()?.advise_huge_pages(Deno.UnsafePointer.create(address), BigInt(bytes));
+  }
+
+  /** Asks the system to let a thread in soon after it wakes; without a compiler there is no way to ask. */
+  shortenTurns(thread: number): void {
+    this.#openRuntime()?.shorten_turns(thread);
   }
 
   #find(): Compiler | null {

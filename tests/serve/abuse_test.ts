@@ -95,6 +95,7 @@ Deno.test("a client that does not read is given up, others are not held up", () 
       () => server.log.filter(({ fields }) => fields.finish_reason === "disconnected").length === 1,
       "it is given up",
     );
+    assert.ok(server.log.every(({ event }) => event === "request"), "no defect is told of");
   }, { server: { limits: { ...defaultLimits, stallMs: 300 } } }));
 
 Deno.test("half-sent headers and bodies hold nothing up", () =>
