@@ -49,6 +49,13 @@ const parts: readonly Part[] = [
   },
 ];
 
+/** Every access of attention to memory is looked at: heads of the tensor cores, and heads that do not fit them. */
+const looked: Part = {
+  name: "accesses looked at",
+  args: ["tests/cuda/device_test.ts", "--filter=/attention of . heads of (36|160)/"],
+  env: { ...onDevice, CUDASIM_CHECK: "1" },
+};
+
 /** What a GPU is called; null when there is none. */
 function realDevice(): string | null {
   try {
@@ -68,13 +75,13 @@ async function test({ name, args, env = {} }: Part): Promise<TestRun> {
   if (!ok) console.log(run.output);
   if (run.signal !== null) console.log(`${name}: ended by ${run.signal}`);
   console.log(
-    `${ok ? "ok    " : "FAILED"}  ${name.padEnd(17)}  ${countLine(run.counts)}, ${seconds} s`,
+    `${ok ? "ok    " : "FAILED"}  ${name.padEnd(18)}  ${countLine(run.counts)}, ${seconds} s`,
   );
   return { ...run, ok };
 }
 
-/** Runs all parts, so many at a time. */
-async function testAll(atOnce: number): Promise<TestRun[]> {
+/** Runs parts, so many at a time. */
+async function testAll(parts: readonly Part[], atOnce: number): Promise<TestRun[]> {
   const waiting = [...parts], runs: TestRun[] = [];
   const work = async () => {
     for (let part; (part = waiting.shift());) runs.push(await test(part));
@@ -93,7 +100,9 @@ if (folder !== null) {
   Deno.env.set("CUDASIM_ORDERS", "forward,reverse,shuffled");
 }
 console.log(gpu === null ? `Simulated GPU in ${folder}` : gpu);
-const runs = await testAll(gpu === null ? navigator.hardwareConcurrency : 1);
+const runs = gpu === null
+  ? await testAll([looked, ...parts], navigator.hardwareConcurrency)
+  : await testAll(parts, 1);
 const counts = {
   passed: runs.reduce((sum, { counts }) => sum + counts.passed, 0),
   // A file that does not load and a process that dies are in no report.
