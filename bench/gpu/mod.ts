@@ -39,10 +39,11 @@ export function gpu({ tiny, peer }: GpuRequest): Report {
   Deno.env.set("DENOTRON_DEVICE", "cuda");
   const sizes: GpuSizes = tiny ? tinySizes : fullSizes;
   const ceilings = gpuCeilings(sizes);
-  const parts = [products, attention, memoryBound, training, decoding];
+  const parts = { products, attention, memoryBound, training, decoding };
   device("cuda").trim();
   const figures = peer ? torchGpuFigures(sizes) : {};
-  const rows = parts.flatMap((part) => {
+  const rows = Object.entries(parts).flatMap(([name, part]) => {
+    console.error(`gpu: ${name} …`); // all of it takes minutes
     const made = part(sizes, ceilings, figures);
     device("cuda").trim(); // the next one's tensors are others
     return made;

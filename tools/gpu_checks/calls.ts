@@ -53,11 +53,12 @@ export const launches: Check = {
     driver.useDevice(0);
     const stream = driver.createStream();
     const kernel = driver.getFunction(driver.loadModule(image), "nothing");
-    const value = new BigUint64Array(new ArrayBuffer(8)), table = new BigUint64Array(1);
-    table[0] = Deno.UnsafePointer.value(Deno.UnsafePointer.of(value));
-    const parameters = Deno.UnsafePointer.of(table)!;
+    // The address of the one parameter, and the parameter; in a buffer of its own, for V8 may move what is on its heap.
+    const words = new BigUint64Array(new ArrayBuffer(16));
+    const parameters = Deno.UnsafePointer.of(words)!;
     const grid = { blocks: [1, 1, 1], threads: 32, shared: 0 } as const;
     const launch = (count: number): void => {
+      words.set([Deno.UnsafePointer.value(parameters) + 8n, 0n]);
       for (let i = 0; i < count; i++) {
         driver.check(driver.launch(kernel, grid, stream, parameters), "cuLaunchKernel");
       }

@@ -62,10 +62,10 @@ function multiply(c: CublasLt, stream: Deno.PointerObject): { found: number; val
   const usable = new DataView(algorithm.buffer).getInt32(algorithmStatusAt, true) === 0;
   if (count[0] === 0 || !usable) return { found: 0, value: NaN };
   const factors = new Float32Array(new ArrayBuffer(8));
-  factors.set([1, 0]);
   const alpha = Deno.UnsafePointer.of(factors)!;
   const beta = Deno.UnsafePointer.create(Deno.UnsafePointer.value(alpha) + 4n);
   const [pa, pb, pc] = [a, b, product].map(pointerTo);
+  factors.set([1, 0]);
   check(
     // deno-fmt-ignore
     c.cublasLtMatmul(
