@@ -31,8 +31,8 @@ const opsPart = (letters: string): Part => ({
 
 // The longest first, and parts of equal length, so that no core is idle in the end.
 const parts: readonly Part[] = [
-  ...["a-b", "c", "d", "e-l", "m-r", "s", "t-z"].map(opsPart),
   { name: "devices", args: ["tests/cuda/"], env: onDevice },
+  ...["a-b", "c", "d", "e-l", "m-r", "s", "t-z"].map(opsPart),
   {
     name: "models and losses",
     args: [
