@@ -6,6 +6,7 @@
 import { allOps } from "../../tensor/backend/cpu_kernels.ts";
 import type { AnyOp, DType, Shape } from "../../tensor/mod.ts";
 import { RandomKey } from "../../tensor/mod.ts";
+import { adamwFactors } from "../../tensor/ops/adamw.ts";
 import type { GpuSizes } from "./sizes.ts";
 
 /** One kernel and what it works on. */
@@ -23,10 +24,10 @@ export interface MemoryCase {
   readonly over: readonly number[];
 }
 
-/** Ops that arithmetic, sorting or single rows bound: the bench has rows of their own for them, or none. */
+/** Ops that arithmetic, sorting or single numbers bound: the bench has rows of their own for them, or none. */
 export const otherwiseBound: ReadonlySet<string> = new Set([
   ...["attention", "attentionBackward", "pagedAttention", "linear", "matmul", "matmulWide"],
-  ...["gatherDot", "gatherDotHidden", "gatherDotWeight", "sample", "sort", "topK"],
+  ...["gatherDot", "gatherDotHidden", "gatherDotWeight", "sample", "sort", "topK", "stepFactors"],
 ]);
 
 type Details = Partial<Omit<MemoryCase, "op" | "shapes" | "params">>;
@@ -181,10 +182,16 @@ function picking({ rows, dim, hidden, vocab, headDim }: GpuSizes, of: Of): Memor
 function flat({ rows, dim }: GpuSizes, of: Of): MemoryCase[] {
   const n: Shape = [rows * dim], f32 = (count: number) => ({ dtypes: Array(count).fill("f32") });
   const unread = { reads: () => false }, random = { key: new RandomKey(1), offset: 0 };
-  const step = { lr: 1e-3, weightDecay: 0.1, decayCount: rows * dim, gradScale: 1 };
+  const decay = { decayCount: rows * dim };
+  const step = { ...decay, lr: 1e-3, weightDecay: 0.1, gradScale: 1 };
   return [
-    of("adamw", [n, n, n, n], { ...step, beta1: 0.9, beta2: 0.95, eps: 1e-8, step: 1 }, {
-      ...f32(4),
+    of("adamw", [n, n, n, n, [adamwFactors.length]], {
+      ...decay,
+      beta1: 0.9,
+      beta2: 0.95,
+      eps: 1e-8,
+    }, {
+      ...f32(5),
       over: [0, 2, 3],
     }),
     of("sgd", [n, n], { ...step, momentum: 0, nesterov: false }, { ...f32(2), over: [0] }),
