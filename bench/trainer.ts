@@ -4,7 +4,7 @@
  * @module
  */
 import { Decoder, decoderCrossEntropy, type DecoderSpec } from "../nn/mod.ts";
-import { adamw, clipScale, globalNorm, scope, Tensor } from "../tensor/mod.ts";
+import { adamw, scope, StepControl, Tensor } from "../tensor/mod.ts";
 
 /** Sizes of a Llama-shaped decoder whose head is its embedding. */
 export interface LlamaShape {
@@ -64,12 +64,14 @@ export function lesson(
   return [part(0), part(1)];
 }
 
+const betas = { beta1: 0.9, beta2: 0.95 } as const;
+
 /** A decoder that learns: forward, backward, clip, AdamW. */
 export class Trainer implements Disposable {
   readonly #decoder: Decoder;
   readonly #m: Tensor;
   readonly #v: Tensor;
-  #step = 0;
+  readonly #control = new StepControl();
 
   /** A decoder with random weights. */
   constructor(spec: DecoderSpec, dtype: "f32" | "bf16") {
@@ -95,24 +97,30 @@ export class Trainer implements Disposable {
   step(ids: Tensor, targets: Tensor): number {
     const { master, gradient, compute, decayCount } = this.#decoder.arena!;
     const copy = compute === master ? {} : { copy: compute };
-    return scope(() => {
+    this.#control.set({
+      ...betas,
+      lr: 1e-3,
+      weightDecay: 0.1,
+      largestNorm: 1,
+      largestLoss: Infinity,
+    });
+    scope(() => {
       gradient.fill(0);
       const { loss } = decoderCrossEntropy(this.#decoder, ids, targets);
       loss.backward();
+      this.#control.decide(loss.reshape([1]), [gradient]); // on the device: nobody waits within the step
+      const { factors } = this.#control;
       adamw({ master, gradient, m: this.#m, v: this.#v, ...copy }, {
-        lr: 1e-3,
-        beta2: 0.95,
-        weightDecay: 0.1,
+        ...betas,
+        factors,
         decayCount,
-        step: ++this.#step,
-        gradScale: clipScale(globalNorm(gradient), 1),
       });
-      return loss.item();
     });
+    return this.#control.outcome().loss;
   }
 
   /** Give the memory back. */
   [Symbol.dispose](): void {
-    for (const owned of [this.#decoder, this.#m, this.#v]) owned[Symbol.dispose]();
+    for (const owned of [this.#decoder, this.#m, this.#v, this.#control]) owned[Symbol.dispose]();
   }
 }
