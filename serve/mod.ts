@@ -25,6 +25,7 @@
  * @module
  */
 export { EngineDeadError, EngineHost } from "./engine_host.ts";
+export { ApiError, type ApiErrorOptions, type ApiErrorType, type ErrorBody } from "./errors.ts";
 export type { EngineEvent, EngineResult, EngineRun } from "./engine_run.ts";
 export { defaultLimits, type ServerLimits } from "./limits.ts";
 export { listen, type ListeningServer, type ListenOptions } from "./listen.ts";

@@ -75,6 +75,7 @@ export function compareDecoders(
 export class Comparison implements Disposable {
   readonly #parents: readonly HeadInput[];
 
+  /** Computes what the parent's head reads of all batches. */
   constructor(parent: Decoder, readonly batches: readonly TokenBatch[]) {
     this.#parents = batches.map((batch) =>
       noGrad(() =>
@@ -95,6 +96,7 @@ export class Comparison implements Disposable {
     return mean.value;
   }
 
+  /** Gives the memory back. */
   [Symbol.dispose](): void {
     for (const { hidden } of this.#parents) hidden[Symbol.dispose]();
   }

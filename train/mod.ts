@@ -7,6 +7,7 @@ export { batchesInTurn, type BatchPart, rampedBatches } from "./batches.ts";
 export { type CheckpointFiles, Checkpoints, type SavedState, SaveError } from "./checkpoint.ts";
 export { WeightAverage } from "./average.ts";
 export { DivergedError, type GuardOptions, StepGuard } from "./guard.ts";
+export type { Pause } from "./interruption.ts";
 export { train } from "./loop.ts";
 export { AdamW, type OptimizerOptions } from "./optimizer.ts";
 export type { BestStep, TrainOptions, TrainResult } from "./options.ts";

@@ -11,8 +11,8 @@ import { isContiguous } from "../layout.ts";
 import type { AnyOp, Kernel, View } from "../op.ts";
 import { copy } from "../ops/copy.ts";
 import { Storage } from "../storage.ts";
-import type { Backend, GraphSetting } from "./backend.ts";
-import { CallRecorder, type CpuGraph } from "./cpu_graph.ts";
+import type { Backend, Graph, GraphSetting } from "./backend.ts";
+import { CallRecorder } from "./cpu_graph.ts";
 import { CpuKernels, type NativeKernel } from "./cpu_kernels.ts";
 import type { GraphMemory } from "./graph_memory.ts";
 import { type MemorySegment, type MemoryStats, Pool } from "./pool.ts";
@@ -103,7 +103,7 @@ export class CpuBackend implements Backend {
    * A graph of the kernels that `body` calls. Nothing is computed until it is replayed. What the body makes lies in
    * `memory`; numbers that it writes are the same in each replay. Throws CaptureError when the body reads values.
    */
-  capture<T>(memory: GraphMemory, body: () => T): CpuGraph<T> {
+  capture<T>(memory: GraphMemory, body: () => T): Graph<T> {
     return this.#recorder.capture(memory, body);
   }
 

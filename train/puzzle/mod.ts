@@ -67,6 +67,7 @@ export {
   type DecodePath,
   type DecodeRun,
   measureTimes,
+  type RoundOptions,
   timeDecoders,
   type TimingOptions,
 } from "./measure.ts";
