@@ -1,6 +1,6 @@
 /**
  * `deno task bench dispatch|gemm|attention|train-step|decode|curve|serve|generation-weights|gpu [--json] [--peer] [--text FILE]`:
- * measures this machine's ceilings and our work in one run; `--peer` runs PyTorch on the same work beside it. `curve` learns
+ * measures this machine's ceilings and our work in one run; `--peer` runs PyTorch or llama.cpp beside it. `curve` learns
  * the text of a file, `serve` is many clients of a server, `generation-weights` compares the copies of weights that generate.
  * `gpu` measures the GPU, PyTorch beside it where Python has it with CUDA; `--tiny` in sizes for the simulated GPU.
  *
@@ -25,7 +25,7 @@ import { trainStep } from "./train_step.ts";
 /** What a bench is asked for. */
 interface Request {
   readonly ceilings: readonly Ceilings[];
-  /** Whether PyTorch works beside it. */
+  /** Whether others work beside it. */
   readonly peer: boolean;
   readonly threads: number;
   /** The file to learn from, for `curve`. */
@@ -41,7 +41,7 @@ const benches: Record<string, Bench> = {
   gemm: withFigures("gemm", gemm),
   attention: withFigures("attention", attention),
   "train-step": withFigures("train-step", trainStep),
-  decode: ({ ceilings }) => decode(ceilings),
+  decode: ({ ceilings, peer }) => decode(ceilings, peer),
   curve: ({ text, peer }) => curve(text!, peer),
   serve: ({ load }) => serve(load),
   "generation-weights": ({ load: { model, tokenizer }, text }) =>

@@ -7,6 +7,7 @@ import { Engine } from "../engine/mod.ts";
 import { Decoder, parameters, type WeightFormat } from "../nn/mod.ts";
 import type { Ceilings } from "../tensor/ceilings.ts";
 import { sizeOf } from "../tensor/mod.ts";
+import { llamaCppTokens } from "./peers/llama_cpp.ts";
 import { beside, type Row } from "./report.ts";
 import { type LlamaShape, llamaShapes, llamaSpec } from "./trainer.ts";
 
@@ -16,6 +17,8 @@ const cases: readonly (readonly [shape: string, weights: WeightFormat, streams: 
   ["15M", "bf16", 1],
   ["15M", "int8", 1],
   ["15M", "f32", 64],
+  ["15M", "bf16", 64],
+  ["15M", "int8", 64],
   ["1.3M", "f32", 1],
   ["1.3M", "f32", 32],
   ["1.3M", "f32", 64],
@@ -81,9 +84,12 @@ export function weightBytes(shape: LlamaShape, weights: WeightFormat): number {
   return elements * { f32: 4, bf16: 2, int8: 1 }[weights];
 }
 
-/** Streams of several models; the ceiling of one stream is how often memory can be read for all weights. */
-export function decode(ceilings: readonly Ceilings[]): Row[] {
-  const { readGBs } = ceilings.at(-1)!;
+/**
+ * Streams of several models; the ceiling of one stream is how often memory can be read for all weights. With `peer`,
+ * llama.cpp generates from the same weights beside it.
+ */
+export function decode(ceilings: readonly Ceilings[], peer: boolean): Row[] {
+  const { readGBs, threads } = ceilings.at(-1)!;
   const rows = cases.map(([name, weights, streams]): Row => {
     const shape = llamaShapes[name];
     using decoder = new Decoder(llamaSpec(shape, context), { train: false });
@@ -91,7 +97,9 @@ export function decode(ceilings: readonly Ceilings[]): Row[] {
     const value = tokensPerSecond(engine, shape.vocab, streams);
     const row = { name: `${name} ${weights} s${streams}`, value, unit: "tok/s" };
     const limit = readGBs * 1e9 / weightBytes(shape, weights);
-    return streams === 1 ? { ...row, ofCeiling: value / limit } : row;
+    const request = { weights, threads, streams, promptTokens, newTokens, runs };
+    const other = peer ? llamaCppTokens(decoder, request) : undefined;
+    return beside(streams === 1 ? { ...row, ofCeiling: value / limit } : row, "llama.cpp", other);
   });
   using decoder = new Decoder(llamaSpec(llamaShapes["15M"], context), { train: false });
   const [alone, shared] = [false, true].map((reuse) => sharedPrompts(decoder, reuse));

@@ -23,8 +23,9 @@
 #include "gemm_tile.h"
 #endif
 
-// Multiply-adds that are worth waking a second thread for.
-#define PARALLEL_PRODUCTS (256 * 1024)
+// Multiply-adds that are worth waking a second thread for. Few rows cost what reading B costs, about eight rows' worth.
+#define PARALLEL_PRODUCTS (512 * 1024)
+#define READING_ROWS 8
 
 // Each thread keeps its buffers for its next call.
 static Buffers *thread_buffers(void) {
@@ -151,7 +152,7 @@ static int32_t multiply_in_parallel(const uint64_t *args, Cut cut, int64_t tasks
 static int32_t multiply_batch(const uint64_t *args, int wide) {
   const int64_t batch = INTEGER(3), m = INTEGER(4), n = INTEGER(5), k = INTEGER(6);
   if (batch <= 0 || m <= 0 || n <= 0) return OK;
-  const int64_t threads = (double)batch * m * n * (k > 0 ? k : 1) < PARALLEL_PRODUCTS ? 1 : omp_get_max_threads();
+  const int64_t threads = (double)batch * (m + READING_ROWS) * n * (k > 0 ? k : 1) < PARALLEL_PRODUCTS ? 1 : omp_get_max_threads();
   const int64_t pieces = batch % threads == 0 || batch >= 8 * threads ? 1 : threads;
   const int64_t down = grid_rows(m, n, pieces);
   const Cut cut = {wide, pieces, down, pieces / down};
