@@ -86,7 +86,7 @@ export function weightBytes(shape: LlamaShape, weights: WeightFormat): number {
 
 /**
  * Streams of several models; the ceiling of one stream is how often memory can be read for all weights. With `peer`,
- * llama.cpp generates from the same weights beside it.
+ * llama.cpp generates one stream from the same weights beside it.
  */
 export function decode(ceilings: readonly Ceilings[], peer: boolean): Row[] {
   const { readGBs, threads } = ceilings.at(-1)!;
@@ -97,9 +97,10 @@ export function decode(ceilings: readonly Ceilings[], peer: boolean): Row[] {
     const value = tokensPerSecond(engine, shape.vocab, streams);
     const row = { name: `${name} ${weights} s${streams}`, value, unit: "tok/s" };
     const limit = readGBs * 1e9 / weightBytes(shape, weights);
-    const request = { weights, threads, streams, promptTokens, newTokens, runs };
+    if (streams > 1) return row;
+    const request = { weights, threads, promptTokens, newTokens, runs };
     const other = peer ? llamaCppTokens(decoder, request) : undefined;
-    return beside(streams === 1 ? { ...row, ofCeiling: value / limit } : row, "llama.cpp", other);
+    return beside({ ...row, ofCeiling: value / limit }, "llama.cpp", other);
   });
   using decoder = new Decoder(llamaSpec(llamaShapes["15M"], context), { train: false });
   const [alone, shared] = [false, true].map((reuse) => sharedPrompts(decoder, reuse));

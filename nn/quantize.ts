@@ -4,7 +4,15 @@
  * @module
  */
 import { call, noGrad, scope, Tensor } from "../tensor/mod.ts";
-import { linearInt8, linearPacked, matmulWide, packRows, quantizeRows } from "../tensor/ops/mod.ts";
+import {
+  linearInt8,
+  linearPacked,
+  linearPairs,
+  matmulWide,
+  packPairs,
+  packRows,
+  quantizeRows,
+} from "../tensor/ops/mod.ts";
 import type { Linear } from "./linear.ts";
 
 /** What a copy reads of a layer. */
@@ -35,7 +43,7 @@ export type WeightFormat = "f32" | "bf16" | "int8";
 export class WeightCopy implements Disposable {
   /** How it is stored. */
   readonly format: WeightFormat;
-  /** bf16: [outs, in], all rows one below the other; else what `packRows` or `quantizeRows` makes of that. */
+  /** All rows one below the other, as `packRows`, `packPairs` or `quantizeRows` pack them; bf16 on a GPU: [outs, in]. */
   readonly #weights: readonly Tensor[];
   readonly #bias: Tensor | null;
   readonly #outs: number;
@@ -80,17 +88,19 @@ export class WeightCopy implements Disposable {
 
   /** x: [rows, in] → f32 [rows, sum of outs], without a bias: logits. */
   forwardWide(x: Tensor): Tensor {
-    if (x.dtype === "f32") return this.#multiply(x);
-    return call(matmulWide, [x, this.#weights[0].t()], {})[0];
+    return this.#multiply(x, true);
   }
 
-  #multiply(x: Tensor): Tensor {
+  #multiply(x: Tensor, wide = false): Tensor {
     const [weight, scales, sums] = this.#weights;
     switch (this.format) {
       case "f32":
         return call(linearPacked, [x, weight], { out: this.#outs })[0];
       case "bf16":
-        return x.linear(weight);
+        if (weight.device === "cpu") {
+          return call(linearPairs, [x, weight], { out: this.#outs, wide })[0];
+        }
+        return wide ? call(matmulWide, [x, weight.t()], {})[0] : x.linear(weight);
       case "int8":
         return call(linearInt8, [x, weight, scales, sums], undefined)[0];
     }
@@ -119,6 +129,7 @@ function stored(layers: readonly LinearWeights[], format: WeightFormat): Tensor[
         case "f32":
           return call(packRows, [weight.to("f32")], undefined);
         case "bf16":
+          if (weight.device === "cpu") return call(packPairs, [weight.to("bf16")], undefined);
           return [weight.to("bf16")];
         case "int8":
           return call(quantizeRows, [weight], undefined);

@@ -12,7 +12,6 @@ import { type Decoder, parameters, type WeightFormat, writeGgufCheckpoint } from
 export interface LlamaCppRequest {
   readonly weights: WeightFormat;
   readonly threads: number;
-  readonly streams: number;
   readonly promptTokens: number;
   readonly newTokens: number;
   readonly runs: number;
@@ -21,13 +20,13 @@ export interface LlamaCppRequest {
 const stored = { f32: "f32", bf16: "bf16", int8: "q8_0" } as const;
 
 /**
- * Tokens per second of all streams together. `DENOTRON_LLAMA_CPP` names the folder where `npm i node-llama-cpp` was run;
+ * Tokens per second of one stream. `DENOTRON_LLAMA_CPP` names the folder where `npm i node-llama-cpp` was run;
  * without it, or where it does not work, undefined.
  */
 export function llamaCppTokens(decoder: Decoder, request: LlamaCppRequest): number | undefined {
   const folder = Deno.env.get("DENOTRON_LLAMA_CPP");
   if (folder === undefined) return undefined;
-  const { weights, threads, streams, promptTokens, newTokens, runs } = request;
+  const { weights, threads, promptTokens, newTokens, runs } = request;
   const script = fileURLToPath(new URL("llama_cpp.mjs", import.meta.url));
   const work = Deno.makeTempDirSync();
   try {
@@ -38,7 +37,7 @@ export function llamaCppTokens(decoder: Decoder, request: LlamaCppRequest): numb
         script,
         folder,
         model,
-        ...[threads, streams, promptTokens, newTokens, runs].map(String),
+        ...[threads, promptTokens, newTokens, runs].map(String),
       ],
       stderr: "inherit",
     }).outputSync();

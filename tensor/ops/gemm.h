@@ -24,9 +24,22 @@
 #define A_WORDS (64 * (KC / K_PER_WORD + 16))
 #define TILE_FLOATS 1024
 
+// B as `pack_pairs` lays it out: panels of PAIR_COLUMNS columns, [words][PAIR_COLUMNS] pairs of bf16 along k, zeros beyond.
+// Those are the panels that dot-product and tile instructions read.
+enum { PAIR_COLUMNS = 32, PAIR_UNIT = 16 };
+typedef struct {
+  const word *data;
+  int64_t words; // pairs along k, a multiple of PAIR_UNIT
+} Pairs;
+
+static inline Pairs pairs_at(Pairs p, int64_t column, int64_t k) {
+  return (Pairs){p.data + (column / PAIR_COLUMNS * p.words + k / 2) * PAIR_COLUMNS + column % PAIR_COLUMNS, p.words};
+}
+
 typedef struct {
   int64_t m, n, k;
   View a, b;
+  Pairs pairs; // B where it is packed already; then b is nothing
   void *c;
   int64_t c_row;
   int accumulate, wide; // wide: C is f32, whatever `real` is
@@ -72,6 +85,33 @@ static inline void write_narrow(real *to, const float *from, int64_t count, int 
 #else
   for (int64_t s = 0; s < count; s++) store(to + s, add ? load(to + s) + from[s] : from[s]);
 #endif
+}
+
+// The panel of B at column j: as it was packed before, or where vector_block and tile_block pack it.
+static inline const word *panel_of(const Product *p, int64_t j, int64_t words, const Buffers *buffers) {
+#if K_PER_WORD == 2
+  if (p->pairs.data) return pairs_at(p->pairs, j, 0).data;
+#endif
+  (void)p;
+  return buffers->b + j * words;
+}
+
+// Panels of B for one block of k, unless they are there as they are read.
+static inline void pack_panels(const Product *p, View b, int64_t depth, int64_t words, const Buffers *buffers) {
+  if (p->pairs.data && K_PER_WORD == 2) return;
+  for (int64_t j = 0; j < p->n; j += NR) {
+    word *panel = buffers->b + j * words;
+    if (!p->pairs.data) {
+      pack_columns(view_at(b, j, 0), smaller(NR, p->n - j), depth, words, NR, panel);
+      continue;
+    }
+    const uint32_t *from = (const uint32_t *)pairs_at(p->pairs, j, 0).data;
+    for (int64_t k = 0; k < depth; k++)
+      for (int64_t c = 0; c < NR; c++) {
+        const uint32_t pair = from[k / 2 * PAIR_COLUMNS + c];
+        panel[k * NR + c] = (word)(k % 2 ? pair & 0xffff0000u : pair << 16);
+      }
+  }
 }
 
 // C[i..][j..] = from, or += from.

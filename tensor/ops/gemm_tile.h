@@ -56,8 +56,7 @@ static void tile_product(int two, int64_t words, const char *a, int64_t a_bytes,
 // One block of k, packed: panels of B stay in the second-level cache, a panel of 32 rows of A in the first.
 static void tile_block(const Product *p, View a, View b, int64_t depth, int add, Buffers *buffers) {
   const int64_t words = round_up(words_of(depth), TILE);
-  for (int64_t j = 0; j < p->n; j += NR)
-    pack_columns(view_at(b, j, 0), smaller(NR, p->n - j), depth, words, NR, buffers->b + j * words);
+  pack_panels(p, b, depth, words, buffers);
   for (int64_t i = 0; i < p->m; i += 2 * TILE) {
     const int64_t rows = smaller(2 * TILE, p->m - i);
     // Rows that are contiguous along k and fill whole tiles are used where they are, unless they lie so far apart that
@@ -70,7 +69,7 @@ static void tile_block(const Product *p, View a, View b, int64_t depth, int add,
       const int64_t columns = smaller(NR, p->n - j);
       const int direct = p->wide && columns == NR && rows % TILE == 0;
       if (!direct && add) read_tile(p, buffers->tile, NR, i, j, rows, columns);
-      tile_product(rows > TILE, words, panel, pitch, buffers->b + j * words, direct ? wide_at(p, i, j) : buffers->tile,
+      tile_product(rows > TILE, words, panel, pitch, panel_of(p, j, words, buffers), direct ? wide_at(p, i, j) : buffers->tile,
                    direct ? p->c_row : NR, add);
       if (!direct) write_tile(p, buffers->tile, NR, i, j, rows, columns, 0);
     }

@@ -104,11 +104,9 @@ static void stream_rows(int64_t rows, int64_t words, int64_t depth, const word *
 // One block of k, with panels of nearly equal numbers of rows.
 static void vector_block(const Product *p, View a, View b, int64_t depth, int add, Buffers *buffers) {
   const int64_t words = words_of(depth), panels = (p->m + MR - 1) / MR;
-  const int streaming = panels == 1 && b.inner == 1, by_rows = a.inner == 1 || streaming;
+  const int streaming = panels == 1 && b.inner == 1 && !p->pairs.data, by_rows = a.inner == 1 || streaming;
   const int64_t width = streaming ? LANES : NR;
-  if (!streaming)
-    for (int64_t j = 0; j < p->n; j += NR)
-      pack_columns(view_at(b, j, 0), smaller(NR, p->n - j), depth, words, NR, buffers->b + j * words);
+  if (!streaming) pack_panels(p, b, depth, words, buffers);
   for (int64_t panel = 0; panel < panels; panel++) {
     const int64_t i = p->m * panel / panels, rows = p->m * (panel + 1) / panels - i;
     if (by_rows)
@@ -123,9 +121,9 @@ static void vector_block(const Product *p, View a, View b, int64_t depth, int ad
       if (streaming)
         stream_rows(rows, words, depth, buffers->a, view_at(b, j, 0), columns, c, c_row, direct && add);
       else if (by_rows)
-        product_of_rows(rows, words, buffers->a, buffers->b + j * words, c, c_row, direct && add);
+        product_of_rows(rows, words, buffers->a, panel_of(p, j, words, buffers), c, c_row, direct && add);
       else
-        product_of_columns(rows, words, buffers->a, buffers->b + j * words, c, c_row, direct && add);
+        product_of_columns(rows, words, buffers->a, panel_of(p, j, words, buffers), c, c_row, direct && add);
       if (!direct) write_tile(p, buffers->tile, NR, i, j, rows, columns, add);
     }
   }

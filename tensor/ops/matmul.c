@@ -49,11 +49,14 @@ static void multiply_nothing(const Product *p) {
 }
 
 // One block of k for all of p's rows and at most NC columns.
-static void multiply_block(const Product *p, int64_t k, int64_t depth, int add, Buffers *buffers) {
-  const View a = view_at(p->a, 0, k), b = view_at(p->b, 0, k);
+static void multiply_block(const Product *whole, int64_t k, int64_t depth, int add, Buffers *buffers) {
+  Product part = *whole;
+  if (part.pairs.data) part.pairs = pairs_at(part.pairs, 0, k);
+  const Product *p = &part;
+  const View a = view_at(p->a, 0, k), b = p->pairs.data ? p->b : view_at(p->b, 0, k);
 #ifdef HAS_TILES
   if (tiles_granted()) {
-    const int streaming = p->m <= 64 && b.inner == 1;
+    const int streaming = p->m <= 64 && b.inner == 1 && !p->pairs.data;
     (streaming ? tile_stream : tile_block)(p, a, b, depth, add, buffers);
     return;
   }
@@ -78,7 +81,9 @@ static void multiply_pass(const Product *p, Buffers *buffers) {
 static Product part_of(const Product *p, int64_t i, int64_t rows, int64_t j, int64_t columns) {
   Product part = *p;
   part.m = rows, part.n = columns;
-  part.a = view_at(p->a, i, 0), part.b = view_at(p->b, j, 0);
+  part.a = view_at(p->a, i, 0);
+  if (p->pairs.data) part.pairs = pairs_at(p->pairs, j, 0);
+  else part.b = view_at(p->b, j, 0);
   part.c = (char *)p->c + (i * p->c_row + j) * (p->wide ? 4 : (int64_t)sizeof(real));
   return part;
 }
@@ -131,6 +136,7 @@ static int32_t multiply_task(const uint64_t *args, Cut cut, int64_t task) {
   const Product whole = {m, n, k,
                          {POINTER(const real, 0) + b * INTEGER(7), INTEGER(8), INTEGER(9)},
                          {POINTER(const real, 1) + b * INTEGER(10), INTEGER(12), INTEGER(11)},
+                         {NULL, 0},
                          POINTER(char, 2) + b * INTEGER(13) * c_size, INTEGER(14), INTEGER(15) != 0, cut.wide};
   const int64_t i = m * y / cut.down, j = column_units * x / cut.across * NR;
   const int64_t rows = m * (y + 1) / cut.down - i;
@@ -165,3 +171,40 @@ static int32_t multiply_batch(const uint64_t *args, int wide) {
 
 KERNEL(matmul) { return multiply_batch(args, sizeof(real) == 4); }
 KERNEL(matmul_wide) { return multiply_batch(args, 1); }
+
+// Slots: 0 packed, 1 weight: [out, in], 2 out, 3 in.
+KERNEL(pack_pairs) {
+  uint32_t *packed = POINTER(uint32_t, 0);
+  const uint16_t *weight = POINTER(const uint16_t, 1);
+  const int64_t outs = INTEGER(2), width = INTEGER(3), words = round_up((width + 1) / 2, PAIR_UNIT);
+#pragma omp parallel for if (outs * width > PARALLEL_WORK)
+  for (int64_t panel = 0; panel < (outs + PAIR_COLUMNS - 1) / PAIR_COLUMNS; panel++) {
+    uint32_t *to = packed + panel * words * PAIR_COLUMNS;
+    memset(to, 0, sizeof(uint32_t) * (size_t)(words * PAIR_COLUMNS));
+    for (int64_t o = 0; o < smaller(PAIR_COLUMNS, outs - panel * PAIR_COLUMNS); o++) {
+      const uint16_t *row = weight + (panel * PAIR_COLUMNS + o) * width;
+      for (int64_t i = 0; i < width; i++) to[i / 2 * PAIR_COLUMNS + o] |= (uint32_t)row[i] << (i % 2 * 16);
+    }
+  }
+  return OK;
+}
+
+// Slots: 0 y, 1 x, 2 packed, 3 rows, 4 out, 5 in, 6 wide.
+KERNEL(linear_pairs) {
+  const int64_t rows = INTEGER(3), outs = INTEGER(4), width = INTEGER(5);
+  const Pairs pairs = {POINTER(const word, 2), round_up((width + 1) / 2, PAIR_UNIT)};
+  const Product whole = {rows, outs, width, {POINTER(const real, 1), width, 1}, {NULL, 0, 0}, pairs,
+                         POINTER(char, 0), outs, 0, INTEGER(6) != 0};
+  if ((double)(rows + READING_ROWS) * outs * width < PARALLEL_PRODUCTS) return multiply(&whole);
+  const int64_t threads = omp_get_max_threads(), panels = (outs + PAIR_COLUMNS - 1) / PAIR_COLUMNS;
+  int32_t status = OK;
+#pragma omp parallel for reduction(max : status) schedule(static)
+  for (int64_t task = 0; task < threads; task++) {
+    const int64_t from = panels * task / threads * PAIR_COLUMNS;
+    const int64_t to = smaller(outs, panels * (task + 1) / threads * PAIR_COLUMNS);
+    const Product part = part_of(&whole, 0, rows, from, to - from);
+    const int32_t result = multiply(&part);
+    if (result > status) status = result;
+  }
+  return status;
+}

@@ -20,6 +20,7 @@ export { layerNorm } from "./layer_norm.ts";
 export { linearInt8, quantizeRows } from "./int8.ts";
 export { linear } from "./linear.ts";
 export { linearPacked, packRows } from "./packed.ts";
+export { linearPairs, packPairs } from "./pairs.ts";
 export { matmul, matmulWide } from "./matmul.ts";
 export { sample } from "./sample.ts";
 export { sgd } from "./sgd.ts";
