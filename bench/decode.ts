@@ -25,7 +25,7 @@ const cases: readonly (readonly [shape: string, weights: WeightFormat, streams: 
   ["260K", "f32", 1],
 ];
 
-const context = 256, promptTokens = 8;
+const context = 256, promptTokens = 8, defaultTokens = 64, defaultRuns = 5;
 
 /** How long to generate. */
 export interface DecodeLength {
@@ -40,7 +40,7 @@ export function tokensPerSecond(
   engine: Engine,
   vocab: number,
   streams: number,
-  { newTokens = 64, runs = 5 }: DecodeLength = {},
+  { newTokens = defaultTokens, runs = defaultRuns }: DecodeLength = {},
 ): number {
   let best = Infinity;
   for (let run = 0; run < runs; run++) {
@@ -98,8 +98,8 @@ export function decode(ceilings: readonly Ceilings[], peer: boolean): Row[] {
     const row = { name: `${name} ${weights} s${streams}`, value, unit: "tok/s" };
     const limit = readGBs * 1e9 / weightBytes(shape, weights);
     if (streams > 1) return row;
-    const request = { weights, threads, promptTokens, newTokens, runs };
-    const other = peer ? llamaCppTokens(decoder, request) : undefined;
+    const length = { promptTokens, newTokens: defaultTokens, runs: defaultRuns };
+    const other = peer ? llamaCppTokens(decoder, { weights, threads, ...length }) : undefined;
     return beside({ ...row, ofCeiling: value / limit }, "llama.cpp", other);
   });
   using decoder = new Decoder(llamaSpec(llamaShapes["15M"], context), { train: false });
