@@ -42,7 +42,7 @@ export async function generationWeights(request: GenerationWeightsRequest): Prom
   using source = openCheckpoint(request.model);
   const tokenizer = await openTokenizer(request.model, source, request.tokenizer);
   using decoder = Decoder.load(source, { dtype: "f32" });
-  const ids = tokenizer.encode(Deno.readTextFileSync(request.text), { plain: true });
+  const ids = tokenizer.encode(Deno.readTextFileSync(request.text));
   const windows = windowsOf(ids, Math.min(128, decoder.context), tokenizer.special.bos);
   const right = policyGradient(decoder, null, windows.slice(0, gradientWindows), "none");
   const rows: Row[] = [];
