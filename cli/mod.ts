@@ -40,7 +40,7 @@ const names = Object.keys(commands) as (keyof typeof commands)[];
  * failed, 2 when it was asked wrongly, 130 when it was interrupted. What it writes goes to the terminal.
  *
  * @example
- * ```ts
+ * ```ts ignore
  * import { runDenotron } from "@denotron/denotron/cli";
  * import assert from "node:assert/strict";
  *

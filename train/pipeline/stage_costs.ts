@@ -4,11 +4,11 @@
  * @module
  */
 import { kvBytesPerToken } from "../../engine/mod.ts";
-import { type DecoderSpec, summarize } from "../../nn/mod.ts";
+import { type BlockSpec, type BlockSummary, type DecoderSpec, summarize } from "../../nn/mod.ts";
 import type { EndlessConfig, Recipe, StageName } from "../config/recipe_schema.ts";
 import { estimate } from "../jobs/estimate.ts";
 import { libraryEntries } from "../puzzle/library.ts";
-import { blockVariants, choicesOf } from "../puzzle/variants.ts";
+import { type BlockVariants, blockVariants, choicesOf } from "../puzzle/variants.ts";
 import { atOnce } from "./problems.ts";
 
 /** What a stage costs. */
@@ -117,40 +117,25 @@ function trainingCost(
 
 /** Blockwise distillation of the library, and the scores of every choice; times of parts are measured in next to none. */
 function searchCost({ recipe, parent, child, calibrationTokens }: CountedRecipe): StageCost {
-  const { dtype, puzzle } = recipe, { steps, batchTokens, layersAtOnce } = puzzle;
+  const { dtype, puzzle } = recipe, { steps, batchTokens, microBatches, layersAtOnce } = puzzle;
   const layers = parent.blocks.length, groups = Math.ceil(layers / (layersAtOnce ?? layers));
   const { widthMultiple, ...offered } = puzzle.variants;
   const variants = blockVariants(parent, {
     ...offered,
     ...widthMultiple === undefined ? {} : { widthMultiple },
   });
-  const entries = libraryEntries(parent, variants, "parts");
-  const { blocks, flopsPerToken } = summarize(parent, puzzle.context), head = headFlops(parent);
-  const ownFlops = entries.map(({ layer, kind, block }) => {
-    const [own] = summarize({ ...parent, blocks: [block] }, puzzle.context).blocks;
-    // Behind a variant of attention, the gradient goes through the parent's feed-forward part.
-    const { ffn } = parent.blocks[layer];
-    const after = kind === "attention" && ffn !== null
-      ? summarize({ ...parent, blocks: [{ attention: null, ffn }] }).blocks[0].flopsPerToken
-      : 0;
-    return { layer, size: own.parameters, flops: 3 * own.flopsPerToken + 2 * after };
-  });
-  const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
-  const training = groups * (flopsPerToken.forward - head) + sum(ownFlops.map((one) => one.flops));
-  const scoring = variants.map((own, layer) =>
-    choicesOf(own).length * (sum(blocks.slice(layer + 1).map((b) => b.flopsPerToken)) + 2 * head)
-  );
-  const sizes = Array.from(
-    { length: groups },
-    (_, group) =>
-      sum(ownFlops.filter((one) => groupOf(one.layer, puzzle) === group).map((one) => one.size)),
-  );
-  const trained = Math.max(...sizes), width = dtype === "f32" ? 4 : 2;
-  const microTokens = Math.ceil(batchTokens / puzzle.microBatches);
+  const entries = entryCosts(parent, variants, puzzle.context);
+  const reading = flopsOf(parent, puzzle.context).forward - headFlops(parent);
+  const training = groups * reading + sum(entries.map(({ flops }) => flops));
+  // The variants of some layers at a time are in memory, and all others on disk.
+  const sizes = Map.groupBy(entries, ({ layer }) => Math.floor(layer / (layersAtOnce ?? layers)));
+  const trained = Math.max(...sizes.values().map((group) => sum(group.map(({ size }) => size))));
+  const width = dtype === "f32" ? 4 : 2, microTokens = Math.ceil(batchTokens / microBatches);
   return {
     ...nothing("puzzle", child),
     ...{ steps: groups * steps, tokens: groups * steps * batchTokens },
-    flops: steps * batchTokens * training + calibrationTokens * sum(scoring),
+    flops: steps * batchTokens * training +
+      calibrationTokens * scoringFlops(parent, variants, puzzle.context),
     memory: {
       weights: width * sizeOf(parent) + (dtype === "bf16" ? 6 : 4) * trained,
       gradients: 4 * trained,
@@ -160,8 +145,36 @@ function searchCost({ recipe, parent, child, calibrationTokens }: CountedRecipe)
   };
 }
 
-function groupOf(layer: number, { layersAtOnce = Infinity }: Recipe["puzzle"]): number {
-  return Math.floor(layer / layersAtOnce);
+/** Each variant that learns: its block's place, the numbers in it, and the operations of a token. */
+function entryCosts(
+  parent: DecoderSpec,
+  variants: readonly BlockVariants[],
+  context: number | undefined,
+): { readonly layer: number; readonly size: number; readonly flops: number }[] {
+  const alone = (block: BlockSpec): BlockSummary =>
+    summarize({ ...parent, blocks: [block] }, context).blocks[0];
+  return libraryEntries(parent, variants, "parts").map(({ layer, kind, block }) => {
+    const { parameters, flopsPerToken } = alone(block), { ffn } = parent.blocks[layer];
+    // Behind a variant of attention, the gradient goes through the parent's feed-forward part.
+    const after = kind === "attention" ? alone({ attention: null, ffn }).flopsPerToken : 0;
+    return { layer, size: parameters, flops: 3 * flopsPerToken + 2 * after };
+  });
+}
+
+/** Of a token, for every choice of every block: the blocks behind it, and both heads. */
+function scoringFlops(
+  parent: DecoderSpec,
+  variants: readonly BlockVariants[],
+  context: number | undefined,
+): number {
+  const { blocks } = summarize(parent, context), heads = 2 * headFlops(parent);
+  const behind = (layer: number): number =>
+    sum(blocks.slice(layer + 1).map(({ flopsPerToken }) => flopsPerToken));
+  return sum(variants.map((own, layer) => choicesOf(own).length * (behind(layer) + heads)));
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }
 
 function headFlops(spec: DecoderSpec): number {
