@@ -40,3 +40,22 @@ Deno.test("a source on a server is fetched once and then read from the cache", a
   const { stdout } = await read("/absent.c");
   assert.match(stdout, new RegExp(`^source: cannot fetch ${base}/absent\\.c\\. [^]*404 Not Found`));
 });
+
+Deno.test("sources on a server are fetched together, and found in the cache afterwards", async () => {
+  using directory = new TemporaryDirectory();
+  let asked = 0;
+  await using server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
+    asked++;
+    return new Response(new URL(request.url).pathname);
+  });
+  const base = `http://127.0.0.1:${server.addr.port}`;
+  const { stdout } = await runScript(
+    `const urls = ["a.c", "b.h", "c.h"].map((name) => new URL(name, "${base}"));
+     ffi.fetchSources(urls.slice(1));
+     ffi.fetchSources(urls);
+     console.log(urls.map(ffi.readSource).join(" "));`,
+    { DENOTRON_CACHE: directory.path },
+  );
+  assert.equal(stdout, "/a.c /b.h /c.h");
+  assert.equal(asked, 3);
+});
