@@ -15,6 +15,7 @@ import {
   type EngineRequest,
   type EngineSource,
   sharedNow,
+  unpackTokens,
 } from "./protocol.ts";
 
 /** The engine cannot work, or does not any more. */
@@ -130,6 +131,7 @@ export class EngineHost implements AsyncDisposable {
         return this.#closed.resolve();
       case "step":
         this.#figures = report.figures;
+        for (const event of unpackTokens(report.tokens)) this.#runs.get(event.id)?.(event);
         for (const event of report.events) {
           if (event.kind === "tokens") this.#runs.get(event.id)?.(event);
           else this.#end(event.id, resultOf(event));

@@ -25,6 +25,7 @@ import {
   type EngineRequest,
   type EngineSource,
   type EngineTokens,
+  packTokens,
   sharedNow,
 } from "./protocol.ts";
 
@@ -41,9 +42,10 @@ interface Entry {
 /** With fewer parameters, a thread costs the others more than it brings. */
 const parametersOfThread = 4e6;
 
-/** How many threads are of use to a model. */
-function threadsFor(parameters: number): number {
-  return Math.max(1, Math.ceil(parameters / parametersOfThread));
+/** How many of some cores are of use to a model. Of many, one is left to HTTP. */
+function threadsFor(parameters: number, cores: number): number {
+  const free = cores > 4 ? cores - 1 : cores;
+  return Math.min(free, Math.max(1, Math.ceil(parameters / parametersOfThread)));
 }
 
 /** An engine, and who asked for what. */
@@ -62,7 +64,7 @@ class EngineThread implements Disposable {
     const { spec } = this.#decoder;
     const parameters = this.#decoder.namedParameters().values()
       .reduce((sum, weight) => sum + weight.size, 0);
-    device().threads = source.threads ?? Math.min(device().threads, threadsFor(parameters));
+    device().threads = source.threads ?? threadsFor(parameters, device().threads);
     device().shortenTurns(Deno.pid); // of the program's main thread, which talks to clients
     this.#known = Math.min(source.vocabularySize, spec.vocab);
     const bytesPerToken = kvBytesPerToken(spec, this.#decoder.dtype);
@@ -212,15 +214,17 @@ function work(start: EngineThreadStart): void {
 
 /** First tokens go ahead of all others: somebody waits for an answer to begin. */
 function tell(events: readonly (EngineTokens | EngineEnd)[], figures: EngineFigures): void {
-  const begins = (event: EngineTokens | EngineEnd): boolean =>
-    event.kind === "tokens" && event.start !== undefined;
-  const first = events.filter(begins);
-  if (first.length > 0 && first.length < events.length) {
-    report({ kind: "step", events: first, figures });
-    report({ kind: "step", events: events.filter((event) => !begins(event)), figures });
-  } else {
-    report({ kind: "step", events, figures });
+  const first: EngineTokens[] = [], plain: EngineTokens[] = [];
+  const others: (EngineTokens | EngineEnd)[] = [];
+  for (const event of events) {
+    if (event.kind === "end" || event.tokens[0].top.length > 0) others.push(event);
+    else if (event.start === undefined) plain.push(event);
+    else first.push(event);
   }
+  if (first.length > 0) {
+    report({ kind: "step", tokens: packTokens([]), events: first, figures });
+  }
+  report({ kind: "step", tokens: packTokens(plain), events: others, figures });
 }
 
 /** The next order. A thread without work says that it has to be woken, and only then looks for the last time. */
