@@ -27,7 +27,7 @@ export class DivergedError extends Error {
 
 /**
  * Finds losses and gradients that are not finite, and losses far above the recent ones. A spike is among the recent losses
- * from then on, so that a loss that stays high, as on other data, is the normal one after half a window.
+ * from then on, so that a loss that stays high is the normal one after half a window, if `maxSkips` allows that many.
  *
  * @example
  * ```ts

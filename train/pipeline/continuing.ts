@@ -34,7 +34,10 @@ export const continuationStage: PipelineStage = {
       { steps: second, batches: batchesOf(secondTexts(recipe), reader) },
     ]);
     const stage = pretrainStage({ model, batches, heldOut });
-    const outcome = await trainInPipeline(context, { decoder: model, tokenizer, config, stage });
+    // Where the second texts begin the loss is another one, which is no spike.
+    const steady = second > 0 ? { ...config, spikeFactor: Infinity } : config;
+    const parts = { decoder: model, tokenizer, config: steady, stage };
+    const outcome = await trainInPipeline(context, parts);
     if (outcome === null) return null;
     const losses = { lossBefore: before.loss, lossAfter: heldOutFigures(model, heldOut).loss };
     return { ...outcome, metrics: { ...outcome.metrics, ...losses } };
