@@ -11,8 +11,9 @@ import { llamaCppTokens } from "./peers/llama_cpp.ts";
 import { beside, type Row } from "./report.ts";
 import { type LlamaShape, llamaShapes, llamaSpec } from "./trainer.ts";
 
-/** Streams that generate at the same time. */
-const cases: readonly (readonly [shape: string, weights: WeightFormat, streams: number])[] = [
+/** A model, and streams that generate at the same time; fp8 needs a GPU. */
+type Case = readonly [shape: string, weights: Exclude<WeightFormat, "fp8">, streams: number];
+const cases: readonly Case[] = [
   ["15M", "f32", 1],
   ["15M", "bf16", 1],
   ["15M", "int8", 1],
@@ -81,7 +82,7 @@ function sharedPrompts(decoder: Decoder, prefixReuse: boolean): number {
 export function weightBytes(shape: LlamaShape, weights: WeightFormat): number {
   const matrices = parameters(llamaSpec(shape, context)).filter(({ shape }) => shape.length === 2);
   const elements = matrices.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
-  return elements * { f32: 4, bf16: 2, int8: 1 }[weights];
+  return elements * { f32: 4, bf16: 2, int8: 1, fp8: 1 }[weights];
 }
 
 /**

@@ -4,8 +4,8 @@
  * @module
  */
 import { KvBlocks } from "../engine/kv_blocks.ts";
-import { computeType, GenerationModel } from "../engine/model.ts";
-import type { Decoder, WeightFormat } from "../nn/mod.ts";
+import { GenerationModel } from "../engine/model.ts";
+import { activationType, type Decoder, type WeightFormat } from "../nn/mod.ts";
 import { noGrad, scope, Tensor } from "../tensor/mod.ts";
 import { type ImportanceCorrection, importanceWeight } from "../train/grpo/mod.ts";
 
@@ -25,7 +25,7 @@ export class CopiedLogProbs implements Disposable {
   /** A copy in some format. */
   constructor(decoder: Decoder, format: WeightFormat) {
     this.#model = new GenerationModel(decoder, format);
-    const blocks = Math.ceil(decoder.context / blockTokens), dtype = computeType(format);
+    const blocks = Math.ceil(decoder.context / blockTokens), dtype = activationType(format);
     this.#memory = new KvBlocks(decoder.spec, { blocks, blockTokens, dtype });
   }
 

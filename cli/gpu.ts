@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { findCudaLibrary } from "../ffi/cuda/mod.ts";
+import { cudnnVersionText, findCudaLibrary, Nccl, ncclVersionText } from "../ffi/cuda/mod.ts";
 import { LoadError, NativeError } from "../ffi/mod.ts";
 import { type CudaDescription, defaultDevice, device, DeviceError } from "../tensor/mod.ts";
 import { formatBytes } from "./progress.ts";
@@ -14,36 +14,28 @@ export interface GpuFindings {
   readonly cuda: CudaDescription | null;
   /** Why it cannot be used; empty when it can. */
   readonly why: string;
-  /** Where libraries lie that are found but that nothing needs yet. */
-  readonly unused: Readonly<Record<"cudnn" | "nccl", string | null>>;
+  /** NCCL, for several GPUs; null when it is not installed. */
+  readonly nccl: { readonly path: string; readonly version: number } | null;
   /** Where tensors are made by default. */
   readonly defaultDevice: string;
 }
 
 /** Looks for a GPU, and opens it when there is one. */
 export function inspectGpu(): GpuFindings {
-  const unused = { cudnn: pathOf("cudnn"), nccl: pathOf("nccl") };
   try {
     const cuda = device("cuda").description;
-    return { cuda, why: "", unused, defaultDevice: defaultDevice() };
+    return { cuda, why: "", nccl: findNccl(), defaultDevice: defaultDevice() };
   } catch (error) {
-    const known = error instanceof LoadError || error instanceof NativeError ||
-      error instanceof DeviceError;
-    if (!known) throw error;
-    return { cuda: null, why: error.message, unused, defaultDevice: defaultDevice() };
+    if (!isExpected(error)) throw error;
+    return { cuda: null, why: error.message, nccl: null, defaultDevice: defaultDevice() };
   }
 }
 
 /** The lines of `doctor`: names and values. */
-export function describeGpu({ cuda, why, unused, defaultDevice }: GpuFindings): [string, string][] {
-  if (!cuda) {
-    // Where it was looked for fills a page; --json has it.
-    const [reason, fix] = [/^[^,]*/.exec(why)![0], /[^.]*\.$/.exec(why)?.[0].trim() ?? ""];
-    return [["GPU", `none, ${reason}. ${fix}`]];
-  }
+export function describeGpu({ cuda, why, nccl, defaultDevice }: GpuFindings): [string, string][] {
+  if (!cuda) return [["GPU", `none, ${shortened(why)}`]];
   const { device: { name, capability, multiprocessors, memory } } = cuda;
-  const { driver, nvrtc, cublas, graphs } = cuda;
-  const idle = Object.entries(unused).filter(([, path]) => path !== null);
+  const { driver, nvrtc, cublas, cublasLt, graphs, attention } = cuda;
   return [
     [
       "GPU",
@@ -57,21 +49,52 @@ export function describeGpu({ cuda, why, unused, defaultDevice }: GpuFindings): 
     ["driver", `for CUDA ${versionText(driver.version)} at ${driver.path}`],
     ["kernels", `by NVRTC ${nvrtc.version} at ${nvrtc.path}`],
     ["products", `by cuBLAS ${cublasText(cublas.version)} at ${cublas.path}`],
+    [
+      "",
+      cublasLt === null
+        ? "none of 8-bit floats, which need compute capability 8.9"
+        : `of 8-bit floats by cuBLASLt ${cublasText(cublasLt.version)} at ${cublasLt.path}`,
+    ],
+    ["attention", describeAttention(attention)],
     ["graphs", graphs.enabled ? "replay what repeats" : `are not used: ${graphs.why}`],
-    ...idle.map(([library, path]): [string, string] => [
-      library === "cudnn" ? "cuDNN" : "NCCL",
-      `at ${path}, not needed`,
-    ]),
+    [
+      "several",
+      nccl === null
+        ? "GPUs cannot exchange, NCCL is not installed"
+        : `GPUs exchange by NCCL ${ncclVersionText(nccl.version)} at ${nccl.path}`,
+    ],
   ];
 }
 
-function pathOf(name: "cudnn" | "nccl"): string | null {
+function describeAttention({ setting, cudnn, why }: CudaDescription["attention"]): string {
+  if (!cudnn) return `by kernels of our own: ${shortened(why)}`;
+  const when = setting === "always"
+    ? "wherever it has an engine, as DENOTRON_CUDNN=1 asks"
+    : "where it is measured to be faster than our own kernels";
+  return `by cuDNN ${
+    cudnnVersionText(cudnn.version)
+  } at ${cudnn.path}, ${when}; it agrees with ours`;
+}
+
+/** Where a library was looked for fills a page; --json has it. */
+function shortened(why: string): string {
+  if (!why.includes(", tried ")) return why;
+  return `${/^[^,]*/.exec(why)![0]}. ${/[^.]*\.$/.exec(why)?.[0].trim() ?? ""}`;
+}
+
+function findNccl(): GpuFindings["nccl"] {
   try {
-    return findCudaLibrary(name);
+    const { path, version } = new Nccl(findCudaLibrary("nccl"));
+    return { path, version };
   } catch (error) {
-    if (error instanceof LoadError) return null;
+    if (isExpected(error)) return null;
     throw error;
   }
+}
+
+function isExpected(error: unknown): error is Error {
+  return error instanceof LoadError || error instanceof NativeError ||
+    error instanceof DeviceError;
 }
 
 /** 13000 as 13.0. */

@@ -3,14 +3,14 @@
  *
  * @module
  */
-import type { Decoder, WeightFormat } from "../nn/mod.ts";
+import { activationType, type Decoder, type WeightFormat } from "../nn/mod.ts";
 import { scope } from "../tensor/mod.ts";
 import { BlockPool } from "./blocks.ts";
 import { ActiveGeneration } from "./generation.ts";
 import { KvBlocks, kvBytesPerToken } from "./kv_blocks.ts";
 import { type Draw, Ledger } from "./ledger.ts";
 import { histogramsOf, type MetricsSnapshot } from "./metrics.ts";
-import { computeType, GenerationModel } from "./model.ts";
+import { GenerationModel } from "./model.ts";
 import { PrefixIndex } from "./prefix.ts";
 import {
   AbortedError,
@@ -112,7 +112,7 @@ export class Engine implements Disposable {
       options;
     const { maxBatchTokens = Math.max(512, maxRunning), prefixReuse = true, patience = 100 } =
       options;
-    const { spec, context } = decoder, dtype = computeType(weights);
+    const { spec, context } = decoder, dtype = activationType(weights);
     const most = Math.floor(mostDefaultKvBytes / Math.max(1, kvBytesPerToken(spec, dtype)));
     const { kvTokens = Math.max(context, Math.min(16 * context, most)) } = options;
     const blocks = Math.floor(kvTokens / blockTokens);

@@ -5,6 +5,7 @@
  * @module
  */
 import {
+  activationType,
   Attention,
   type AttentionPart,
   type AttentionSpec,
@@ -46,11 +47,6 @@ export interface PackedTokens {
   readonly wanted: Tensor;
 }
 
-/** What activations, keys and values are, for weights of a format. */
-export function computeType(format: WeightFormat): "f32" | "bf16" {
-  return format === "bf16" ? "bf16" : "f32";
-}
-
 /**
  * The same formula as `Decoder.logits()`, and in f32 and bf16 the same bits, in about half the calls: layers that read the
  * same are one product, additions belong to the normalisation that follows, and heads go to their places in one pass.
@@ -70,7 +66,7 @@ export class GenerationModel implements Disposable {
 
   /** A copy of a decoder's weights; the decoder may change or go afterwards. */
   constructor(decoder: Decoder, format: WeightFormat) {
-    const { spec, context } = decoder, dtype = computeType(format);
+    const { spec, context } = decoder, dtype = activationType(format);
     [this.spec, this.context, this.format] = [spec, context, format];
     const { headDim, rope: { theta, fraction, scaling } } = spec;
     const copy = (part: AttentionPart | FfnPart | null): PartCopy | null =>
@@ -183,7 +179,7 @@ class PartCopy implements Disposable {
   readonly copies: readonly WeightCopy[];
 
   constructor(part: AttentionPart | FfnPart, spec: DecoderSpec, format: WeightFormat) {
-    this.norm = new NormCopy(part.norm!, spec, computeType(format));
+    this.norm = new NormCopy(part.norm!, spec, activationType(format));
     this.copies = layersOf(part).map((layers) => new WeightCopy(layers, format));
   }
 

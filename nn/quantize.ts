@@ -3,14 +3,24 @@
  *
  * @module
  */
-import { call, noGrad, scope, Tensor } from "../tensor/mod.ts";
 import {
+  call,
+  device,
+  DeviceError,
+  type DeviceName,
+  noGrad,
+  scope,
+  Tensor,
+} from "../tensor/mod.ts";
+import {
+  linearFp8,
   linearInt8,
   linearPacked,
   linearPairs,
   matmulWide,
   packPairs,
   packRows,
+  quantizeFp8,
   quantizeRows,
 } from "../tensor/ops/mod.ts";
 import type { Linear } from "./linear.ts";
@@ -19,10 +29,10 @@ import type { Linear } from "./linear.ts";
 export type LinearWeights = Pick<Linear, "weight" | "bias" | "adapter">;
 
 /**
- * How a copy of weights is stored. int8 has a scale for each row, and quantises what it multiplies, each token with a
- * scale of its own.
+ * How a copy of weights is stored. int8 and fp8 (e4m3) have a scale for each row, and quantise what they multiply, each
+ * token with a scale of its own. fp8 needs a GPU that multiplies 8-bit floats, of compute capability 8.9 or later.
  */
-export type WeightFormat = "f32" | "bf16" | "int8";
+export type WeightFormat = "f32" | "bf16" | "int8" | "fp8";
 
 /**
  * The outputs of several linear layers that read the same input, side by side: y = x·Wᵀ + b with their weights one below
@@ -43,17 +53,18 @@ export type WeightFormat = "f32" | "bf16" | "int8";
 export class WeightCopy implements Disposable {
   /** How it is stored. */
   readonly format: WeightFormat;
-  /** All rows one below the other, as `packRows`, `packPairs` or `quantizeRows` pack them; bf16 on a GPU: [outs, in]. */
+  /** All rows one below the other, as the packing op of the format leaves them; bf16 on a GPU: [outs, in]. */
   readonly #weights: readonly Tensor[];
   readonly #bias: Tensor | null;
   readonly #outs: number;
 
-  /** The weights of `layers` as they are now. */
+  /** The weights of `layers` as they are now. Throws DeviceError for fp8 where the device has no products of it. */
   constructor(layers: readonly LinearWeights[], format: WeightFormat) {
+    if (format === "fp8") requireFp8(layers[0].weight.device);
     this.format = format;
     this.#outs = layers.reduce((sum, { weight }) => sum + weight.shape[0], 0);
     this.#weights = scope(() => stored(layers, format).map((weight) => weight.keep()));
-    const dtype = format === "bf16" ? "bf16" : "f32";
+    const dtype = activationType(format);
     const biased = layers.some(({ bias }) => bias);
     this.#bias = biased ? Tensor.zeros([this.#outs], { dtype }).keep() : null;
     this.#refreshBias(layers);
@@ -80,7 +91,7 @@ export class WeightCopy implements Disposable {
     );
   }
 
-  /** x: [..., in] → [..., sum of outs], in the type of x: bf16 for bf16, else f32. */
+  /** x: [..., in] → [..., sum of outs], in the type of x, which is `activationType` of the format. */
   forward(x: Tensor): Tensor {
     const y = this.#multiply(x);
     return this.#bias ? y.add(this.#bias) : y;
@@ -103,6 +114,8 @@ export class WeightCopy implements Disposable {
         return wide ? call(matmulWide, [x, weight.t()], {})[0] : x.linear(weight);
       case "int8":
         return call(linearInt8, [x, weight, scales, sums], undefined)[0];
+      case "fp8":
+        return call(linearFp8, [x, weight, scales], { wide })[0];
     }
   }
 
@@ -111,6 +124,19 @@ export class WeightCopy implements Disposable {
     for (const weight of this.#weights) weight[Symbol.dispose]();
     this.#bias?.[Symbol.dispose]();
   }
+}
+
+/** What activations are for weights of a format: bf16 where tensor cores multiply, else f32. */
+export function activationType(format: WeightFormat): "f32" | "bf16" {
+  return format === "bf16" || format === "fp8" ? "bf16" : "f32";
+}
+
+function requireFp8(name: DeviceName): void {
+  if (name === "cuda" && device(name).hasFp8) return;
+  throw new DeviceError(
+    `WeightCopy: "${name}" has no products of 8-bit floats. Use "int8" or "bf16"; fp8 needs a GPU of compute ` +
+      `capability 8.9 or later.`,
+  );
 }
 
 /** What a layer multiplies by: W, or W + s·B·A with an adapter. */
@@ -133,6 +159,8 @@ function stored(layers: readonly LinearWeights[], format: WeightFormat): Tensor[
           return [weight.to("bf16")];
         case "int8":
           return call(quantizeRows, [weight], undefined);
+        case "fp8":
+          return call(quantizeFp8, [weight], undefined);
       }
     })
   );

@@ -26,9 +26,17 @@ export type { MemoryBlock, MemorySegment, MemoryStats } from "./backend/pool.ts"
 export { checkpoint, type CheckpointBody } from "./checkpoint.ts";
 export type { CudaDevice } from "../ffi/cuda/mod.ts";
 export type { Graph, GraphSetting } from "./backend/backend.ts";
-export type { CudaBackend, CudaDescription } from "./backend/cuda.ts";
+export type { CudaAttentionDescription, CudaBackend, CudaDescription } from "./backend/cuda.ts";
+export type { CudnnSetting } from "./backend/cuda_attention.ts";
 export type { CudaGraph } from "./backend/cuda_graph.ts";
 export type { GraphMemory } from "./backend/graph_memory.ts";
+export {
+  type Collective,
+  type GroupOptions,
+  joinGroup,
+  newGroupId,
+  type Reduction,
+} from "./collective.ts";
 export { defaultDevice, device, type DeviceName } from "./device.ts";
 export * from "./dtype.ts";
 export * from "./errors.ts";

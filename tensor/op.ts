@@ -71,14 +71,52 @@ export interface Launch {
   readonly shared?: number;
 }
 
+/** y = x·Wᵀ between launches, x and y in the working space: e4m3 [rows, width] and f32 [rows, outs]. */
+export interface ScratchProduct {
+  /** e4m3 [outs, width], both multiples of 16. */
+  readonly weights: View;
+  /** How many rows x has. */
+  readonly rows: number;
+  /** Bytes from the beginning of the working space to x. */
+  readonly x: number;
+  /** Bytes to y. */
+  readonly y: number;
+}
+
 /** An op as CUDA kernels. */
 export interface CudaKernel<P> {
   /** The CUDA source, next to the op. */
   readonly source: URL;
   /** What to launch, in order, all with the same arguments. */
-  launches(inputs: readonly View[], outputs: readonly View[], params: P): readonly Launch[];
+  launches(
+    inputs: readonly View[],
+    outputs: readonly View[],
+    params: P,
+  ): readonly (Launch | ScratchProduct)[];
   /** Bytes of working space that the launches share. */
   scratch?(inputs: readonly View[], outputs: readonly View[], params: P): number;
+  /** What it computes, where that is attention of whole batches: the device may have a library for it. */
+  attention?(inputs: readonly View[], outputs: readonly View[], params: P): BatchAttention | null;
+}
+
+/** Attention where each batch element is one sequence, or its gradients. */
+export interface BatchAttention {
+  /** [batch, queries, heads, headDim], or without the batch axis. */
+  readonly q: View;
+  /** [batch, keys, kvHeads, headDim], as v. */
+  readonly k: View;
+  /** As k. */
+  readonly v: View;
+  /** As q. */
+  readonly out: View;
+  /** The logarithm of each softmax's denominator, f32 [batch, queries, heads]. */
+  readonly lse: View;
+  /** For the gradients: that of out, and those of q, k and v, which are written. */
+  readonly backward: Readonly<Record<"dout" | "dq" | "dk" | "dv", View>> | null;
+  /** A query sees no key after its own position. */
+  readonly causal: boolean;
+  /** What products of queries and keys are multiplied by. */
+  readonly scale: number;
 }
 
 /** An op that is a product of matrices. */

@@ -26,7 +26,7 @@ import {
 } from "./layout.ts";
 import { flatten, type Nested, shapeOf } from "./nested.ts";
 import type { Op, ViewOp } from "./op.ts";
-import type { AttentionOptions } from "./ops/attention.ts";
+import type { AttentionOptions, AttentionParams } from "./ops/attention.ts";
 import type { LayerNormOptions } from "./ops/layer_norm.ts";
 import * as ops from "./ops/mod.ts";
 import type { Pointwise } from "./ops/pointwise.ts";
@@ -594,8 +594,8 @@ export class Tensor extends Handle {
    */
   attention(k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
     const { causal = false, window = 0, sequences } = options;
-    if (!sequences) return attendBatch(this, k, v, options);
     const { scale = 1 / Math.sqrt(this.shape.at(-1) ?? 1) } = options;
+    if (!sequences) return attendBatch(this, k, v, { causal, window, scale });
     const { queryOffsets, keyStarts, keyLengths, blockTokens = 0 } = sequences;
     const inputs = [this, k, v, queryOffsets, keyStarts, keyLengths] as const;
     const op = blockTokens > 0 ? ops.pagedAttention : ops.attention;
@@ -905,7 +905,7 @@ function keepFirst(count: number, outputs: readonly Tensor[]): readonly Tensor[]
 }
 
 /** Attention where each batch element is one sequence. */
-function attendBatch(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
+function attendBatch(q: Tensor, k: Tensor, v: Tensor, params: AttentionParams): Tensor {
   const batch = q.rank === 4 ? q.shape[0] : 1, keys = k.shape.at(-3) ?? 0;
   const integers = { dtype: "i32", device: q.device } as const;
   const steps = (count: number, step: number): Tensor =>
@@ -913,7 +913,8 @@ function attendBatch(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions)
   using queryOffsets = steps(batch + 1, q.shape.at(-3) ?? 0);
   using keyStarts = steps(batch, keys);
   using keyLengths = Tensor.full([batch], keys, integers);
-  return q.attention(k, v, { ...options, sequences: { queryOffsets, keyStarts, keyLengths } });
+  const inputs = [q, k, v, queryOffsets, keyStarts, keyLengths] as const;
+  return keepFirst(1, call(ops.attention, inputs, { ...params, whole: true }))[0];
 }
 
 /** Call an op of two tensors, or of a tensor and a number. */

@@ -6,11 +6,11 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ggufOfVocabulary } from "../../cli/gguf_vocabulary.ts";
-import { type Decoder, parameters, type WeightFormat, writeGgufCheckpoint } from "../../nn/mod.ts";
+import { type Decoder, parameters, writeGgufCheckpoint } from "../../nn/mod.ts";
 
 /** What is generated. */
 export interface LlamaCppRequest {
-  readonly weights: WeightFormat;
+  readonly weights: keyof typeof stored;
   readonly threads: number;
   readonly promptTokens: number;
   readonly newTokens: number;

@@ -4,7 +4,6 @@ export const cudnnSymbols = {
   cudnnGetErrorString: { parameters: ["i32"], result: "pointer" },
   cudnnGetLastErrorString: { parameters: ["buffer", "usize"], result: "void" },
   cudnnCreate: { parameters: ["buffer"], result: "i32" },
-  cudnnDestroy: { parameters: ["pointer"], result: "i32" },
   cudnnSetStream: { parameters: ["pointer", "pointer"], result: "i32" },
   cudnnBackendCreateDescriptor: { parameters: ["i32", "buffer"], result: "i32" },
   cudnnBackendDestroyDescriptor: { parameters: ["pointer"], result: "i32" },

@@ -20,8 +20,6 @@ export const ncclSymbols = {
     ],
     result: "i32",
   },
-  ncclCommInitAll: { parameters: ["buffer", "i32", "buffer"], result: "i32" },
-  ncclCommFinalize: { parameters: ["pointer"], result: "i32" },
   ncclCommDestroy: { parameters: ["pointer"], result: "i32" },
   ncclCommAbort: { parameters: ["pointer"], result: "i32" },
   ncclCommGetAsyncError: { parameters: ["pointer", "buffer"], result: "i32" },
@@ -39,14 +37,6 @@ export const ncclSymbols = {
   },
   ncclBroadcast: {
     parameters: ["pointer", "pointer", "usize", "i32", "i32", "pointer", "pointer"],
-    result: "i32",
-  },
-  ncclSend: {
-    parameters: ["pointer", "usize", "i32", "i32", "pointer", "pointer"],
-    result: "i32",
-  },
-  ncclRecv: {
-    parameters: ["pointer", "usize", "i32", "i32", "pointer", "pointer"],
     result: "i32",
   },
   ncclGroupStart: { parameters: [], result: "i32" },

@@ -66,6 +66,26 @@ export const cublasHints: Readonly<Record<number, string>> = {
   15: "The device does not have this product.",
 };
 
+/** What to do about statuses of cuDNN. */
+export const cudnnHints: Readonly<Record<number, string>> = {
+  1001: "It could not start. Another program may have taken the device's memory.",
+  1002:
+    "Its parts are of different versions. Keep one cuDNN, and remove others from LD_LIBRARY_PATH.",
+  1008: "A part of it could not be loaded. Reinstall nvidia-cudnn-cu13.",
+  5000: "A kernel failed; this process cannot use the device any more.",
+};
+
+/** What to do about statuses of NCCL. */
+export const ncclHints: Readonly<Record<number, string>> = {
+  1: "A call of CUDA failed; NCCL_DEBUG=WARN says which.",
+  2: "A call of the system failed; NCCL_DEBUG=WARN says which.",
+  3: "Its own state is wrong; NCCL_DEBUG=WARN says more.",
+  4: "Please report this with the sizes.",
+  5: "Ranks must make the same calls in the same order, each on a device of its own.",
+  6: "Another rank is gone. Look at its messages, and start all ranks again.",
+  8: "Another rank did not come. Start as many as the group has.",
+};
+
 /** Makes the error for a status: its name and text as the library gives them, the call, and what to do. */
 export function statusError(
   call: string,

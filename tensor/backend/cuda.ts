@@ -7,21 +7,26 @@
 import {
   chooseMajor,
   Cublas,
+  CublasLt,
   type CudaDevice,
   CudaDriver,
+  Cudnn,
   findCudaLibrary,
   Nvrtc,
 } from "../../ffi/cuda/mod.ts";
 import { bytesOf } from "../dtype.ts";
 import { DeviceError } from "../errors.ts";
 import { isContiguous } from "../layout.ts";
-import type { AnyOp, CudaKernel, MatrixProduct, View } from "../op.ts";
+import type { AnyOp, CudaKernel, MatrixProduct, ScratchProduct, View } from "../op.ts";
+import { addressOf } from "../ops/address.ts";
 import { fill } from "../ops/fill.ts";
 import { Storage } from "../storage.ts";
 import type { Backend, GraphSetting } from "./backend.ts";
+import { type AttentionDevice, CudaAttention, type CudnnSetting } from "./cuda_attention.ts";
 import { type CudaGraph, GraphRecorder } from "./cuda_graph.ts";
-import { CudaKernels } from "./cuda_kernels.ts";
+import { CudaKernels, type KernelFamily } from "./cuda_kernels.ts";
 import { CudaLauncher } from "./cuda_launcher.ts";
+import { checkAttention } from "./cudnn_check.ts";
 import { type BlockSource, deviceSegment, ExactBlocks, StagingRing } from "./cuda_memory.ts";
 import { gemmOf, hasProducts, isMultipliable } from "./cuda_product.ts";
 import type { GraphMemory } from "./graph_memory.ts";
@@ -31,6 +36,8 @@ import { type HostMemory, reachOf, runReference } from "./reference.ts";
 
 const workspaceBytes = 32 * 1024 * 1024;
 const oldestCapability = 80;
+/** The first with products of 8-bit floats. */
+const fp8Capability = 89;
 
 /** What was found and chosen to run on a GPU. */
 export interface CudaDescription {
@@ -44,6 +51,20 @@ export interface CudaDescription {
   readonly cublas: { readonly path: string; readonly version: number };
   /** Whether work that repeats is captured as graphs. */
   readonly graphs: GraphSetting;
+  /** How attention is computed. */
+  readonly attention: CudaAttentionDescription;
+  /** cuBLASLt's file and version, which multiplies 8-bit floats; null where the device cannot. */
+  readonly cublasLt: { readonly path: string; readonly version: number } | null;
+}
+
+/** How a GPU computes attention. */
+export interface CudaAttentionDescription {
+  /** What `DENOTRON_CUDNN` asks for. */
+  readonly setting: CudnnSetting;
+  /** cuDNN's file and version; null when our own kernels compute all of it. */
+  readonly cudnn: { readonly path: string; readonly version: number } | null;
+  /** Why cuDNN is not used; empty when it is. */
+  readonly why: string;
 }
 
 /** Graphs are used unless `DENOTRON_CUDA_GRAPHS` is 0, or every kernel is waited for. */
@@ -68,12 +89,15 @@ export class CudaBackend implements Backend {
   readonly #launcher: CudaLauncher;
   readonly #kernels: CudaKernels;
   readonly #recorder: GraphRecorder;
+  readonly #attention: CudaAttention;
   /** Whether work that repeats is captured as graphs. */
   readonly graphs: GraphSetting;
   readonly #onHost = new Set<string>(); // ops of which was said that they run there
   #timer: readonly [start: Deno.PointerObject, end: Deno.PointerObject] | null = null;
   #nvrtc: Nvrtc | null = null;
   #cublas: Cublas | null = null;
+  #cublasLt: CublasLt | null = null;
+  #workspace: { readonly address: number; readonly bytes: number } | null = null;
 
   /**
    * Opens device `ordinal`.
@@ -105,6 +129,7 @@ export class CudaBackend implements Backend {
     this.#launcher = new CudaLauncher(driver, this.#stream, debug);
     this.#kernels = new CudaKernels(driver, () => this.#compiler(), this.#device);
     this.#recorder = new GraphRecorder(driver, this.#stream, this.#launcher, this.#blocks);
+    this.#attention = new CudaAttention(this.#attentionDevice());
   }
 
   /** Figures of its memory, in bytes. */
@@ -128,6 +153,16 @@ export class CudaBackend implements Backend {
     return this.#blocks.trim();
   }
 
+  /** Whether it multiplies 8-bit floats. */
+  get hasFp8(): boolean {
+    return this.#device.capability >= fp8Capability;
+  }
+
+  /** Where all work runs, in order. */
+  get stream(): Deno.PointerObject {
+    return this.#stream;
+  }
+
   /** What runs the ops. Loads the compiler and cuBLAS. */
   get description(): CudaDescription {
     const { path, version } = this.#driver;
@@ -138,7 +173,22 @@ export class CudaBackend implements Backend {
       nvrtc: { path: compiler.path, version: compiler.version },
       cublas: { path: cublas.path, version: cublas.version },
       graphs: this.graphs,
+      attention: this.#describeAttention(),
+      cublasLt: this.#describeFp8(),
     };
+  }
+
+  #describeFp8(): CudaDescription["cublasLt"] {
+    if (!this.hasFp8) return null;
+    const { path, version } = this.#products8();
+    return { path, version };
+  }
+
+  #describeAttention(): CudaAttentionDescription {
+    const { setting } = this.#attention;
+    if (setting === "never") return { setting, cudnn: null, why: "DENOTRON_CUDNN is 0" };
+    const { cudnn, why } = this.#attention;
+    return { setting, cudnn: cudnn && { path: cudnn.path, version: cudnn.version }, why };
   }
 
   allocate(bytes: number): Storage {
@@ -247,8 +297,28 @@ export class CudaBackend implements Backend {
     const [path, ltPath] = (["cublas", "cublasLt"] as const)
       .map((name) => findCudaLibrary(name, this.#major));
     this.#cublas = new Cublas(path, ltPath, this.#stream);
-    this.#cublas.useWorkspace(this.#driver.allocate(workspaceBytes), workspaceBytes);
+    const address = this.#driver.allocate(workspaceBytes);
+    this.#cublas.useWorkspace(address, workspaceBytes);
+    this.#workspace = { address, bytes: workspaceBytes };
     return this.#cublas;
+  }
+
+  #attentionDevice(): AttentionDevice {
+    const recorder = this.#recorder;
+    return {
+      open: () => {
+        this.#compiler(); // cuDNN looks for both, and must find those that are chosen
+        this.#products();
+        return new Cudnn(findCudaLibrary("cudnn", this.#major), this.#stream);
+      },
+      check: (compute) => checkAttention(this, compute),
+      take: (bytes) => recorder.take(bytes),
+      give: (block) => recorder.give(block),
+      wait: () => this.#launcher.synchronize(),
+      get capturing() {
+        return recorder.capturing;
+      },
+    };
   }
 
   #runKernel(
@@ -264,19 +334,55 @@ export class CudaBackend implements Backend {
     const { strided = false } = kernel;
     const reads = typeof strided === "function" ? strided : strided ? () => true : isContiguous;
     withReadable(this, inputs, reads, (readable) => {
-      const bytes = cuda.scratch?.(readable, outputs, params) ?? 0;
-      const scratch = bytes > 0 ? this.#recorder.take(bytes) : null;
-      const at = scratch ? scratch.segment.address + scratch.offset : 0;
-      try {
-        kernel.arguments(this.#launcher.arguments, readable, outputs, params);
-        for (const launch of cuda.launches(readable, outputs, params)) {
-          const { entry = kernel.entry, shared = 0 } = launch;
-          this.#launcher.launch(op.name, family.find(entry, shared), launch, at);
-        }
-      } finally {
-        if (scratch) this.#recorder.give(scratch);
-      }
+      const launch = (): void => this.#launch(op, cuda, family, readable, outputs, params);
+      const attention = cuda.attention?.(readable, outputs, params);
+      if (!attention || !this.#attention.run(attention, launch)) launch();
     });
+  }
+
+  #launch(
+    op: AnyOp,
+    cuda: CudaKernel<unknown>,
+    family: KernelFamily,
+    inputs: readonly View[],
+    outputs: readonly View[],
+    params: unknown,
+  ): void {
+    const kernel = op.kernel!, bytes = cuda.scratch?.(inputs, outputs, params) ?? 0;
+    const scratch = bytes > 0 ? this.#recorder.take(bytes) : null;
+    const at = scratch ? scratch.segment.address + scratch.offset : 0;
+    try {
+      kernel.arguments(this.#launcher.arguments, inputs, outputs, params);
+      for (const launch of cuda.launches(inputs, outputs, params)) {
+        if ("weights" in launch) {
+          this.#multiplyFp8(op.name, launch, at);
+          continue;
+        }
+        const { entry = kernel.entry, shared = 0 } = launch;
+        this.#launcher.launch(op.name, family.find(entry, shared), launch, at);
+      }
+    } finally {
+      if (scratch) this.#recorder.give(scratch);
+    }
+  }
+
+  #multiplyFp8(op: string, { weights, rows, x, y }: ScratchProduct, scratch: number): void {
+    const { name, capability } = this.#device;
+    if (capability < fp8Capability) {
+      throw new DeviceError(
+        `${op}: ${name} has no products of 8-bit floats, compute capability ${capability / 10} (${
+          fp8Capability / 10
+        } is needed). Use int8 or bf16.`,
+      );
+    }
+    const [outs, width] = weights.shape, at = { x: scratch + x, y: scratch + y };
+    this.#products8().multiply({ outs, rows, width, weights: addressOf(weights), ...at });
+  }
+
+  #products8(): CublasLt {
+    this.#products(); // which comes with a workspace that they share: work is in order
+    const path = (): string => findCudaLibrary("cublasLt", this.#major);
+    return this.#cublasLt ??= new CublasLt(path(), this.#stream, this.#workspace!);
   }
 
   #multiply(product: MatrixProduct): void {

@@ -95,6 +95,11 @@ export class GraphRecorder {
     [this.#launcher, this.#blocks] = [launcher, new GraphBlocks(device)];
   }
 
+  /** Whether a graph is captured now. */
+  get capturing(): boolean {
+    return this.#capture !== null;
+  }
+
   /** Memory for graphs. */
   memory(): GraphMemory {
     return this.#blocks.memory();

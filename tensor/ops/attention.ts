@@ -39,6 +39,8 @@ export interface AttentionParams {
   readonly scale: number;
   /** Keys lie in blocks of so many tokens, a power of two of at least 16; 0, the default, for runs. */
   readonly blockTokens?: number;
+  /** Each batch element is one sequence. */
+  readonly whole?: boolean;
 }
 
 /** Where sequences lie among packed tokens: see `Sequences`. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { sizeOf } from "../layout.ts";
-import type { CudaKernel, Launch, View } from "../op.ts";
+import type { BatchAttention, CudaKernel, Launch, View } from "../op.ts";
 import type { AttentionParams } from "./attention.ts";
 import { blockThreads, overElements, warpForEach } from "./launch.ts";
 
@@ -61,6 +61,15 @@ const splitRows = 16, splitKeys = 256;
 const partsOf = (table: View, blockTokens = 0): number =>
   blockTokens === 0 ? 1 : Math.max(1, Math.ceil(table.shape[1] * blockTokens / splitKeys));
 
+/** Attention of whole batches that sees all keys, or all before the query. */
+function batchAttention(
+  [q, k, v, out, lse]: readonly View[],
+  backward: BatchAttention["backward"],
+  { causal, scale, window, whole }: AttentionParams,
+): BatchAttention | null {
+  return whole && window === 0 ? { q, k, v, out, lse, backward, causal, scale } : null;
+}
+
 /** Attention forward; when keys are cut, their parts are then put together. */
 export const forwardOnCuda: CudaKernel<AttentionParams> = {
   source: new URL("./attention.cu", import.meta.url),
@@ -82,6 +91,7 @@ export const forwardOnCuda: CudaKernel<AttentionParams> = {
     const kvHeads = k.shape.at(-2)!, rows = Math.min(rowsOf(q, kvHeads), sequences * splitRows);
     return 4 * rows * kvHeads * parts * (q.shape.at(-1)! + 2);
   },
+  attention: ([q, k, v], [out, lse], params) => batchAttention([q, k, v, out, lse], null, params),
 };
 
 /** Attention backward: what is cleared, D, then queries and keys. */
@@ -103,4 +113,6 @@ export const backwardOnCuda: CudaKernel<AttentionParams> = {
     ];
   },
   scratch: ([q]) => 4 * sizeOf(q.shape.slice(0, -1)),
+  attention: ([q, k, v, out, lse, dout], [dq, dk, dv], params) =>
+    batchAttention([q, k, v, out, lse], { dout, dq, dk, dv }, params),
 };

@@ -15,6 +15,7 @@ export { gatherDot } from "./gather_dot.ts";
 export { ema } from "./ema.ts";
 export { argmax, max, min } from "./extremum.ts";
 export { fill } from "./fill.ts";
+export { linearFp8, quantizeFp8 } from "./fp8.ts";
 export { globalNorm } from "./global_norm.ts";
 export { layerNorm } from "./layer_norm.ts";
 export { linearInt8, quantizeRows } from "./int8.ts";

@@ -1,6 +1,6 @@
 /**
- * Builds the simulated GPU: a library that stands in for libcuda, libnvrtc and libcublas, so that the CUDA path is tested
- * on machines without one. Kernels are compiled by g++ and their threads run as fibers.
+ * Builds the simulated GPU: a library that stands in for libcuda, libnvrtc, libcublas, libcublasLt, libcudnn and libnccl,
+ * so that the CUDA path is tested on machines without one. Kernels are compiled by g++ and their threads run as fibers.
  *
  * `deno run -A tests/cuda_sim/build.ts` builds it and prints the folder, which `DENOTRON_CUDA_DIR` takes.
  *
@@ -19,10 +19,21 @@ const sources = [
   "driver.cpp",
   "nvrtc.cpp",
   "cublas.cpp",
+  "cublaslt.cpp",
+  "cudnn.cpp",
+  "cudnn_graph.cpp",
+  "nccl.cpp",
   "checks.cpp",
 ];
-const headers = ["simulator.h", "device.h", "runtime.h"];
-const names = ["libcuda.so.1", "libnvrtc.so.13", "libcublas.so.13", "libcublasLt.so.13"];
+const headers = ["simulator.h", "device.h", "runtime.h", "cudnn.h"];
+const names = [
+  "libcuda.so.1",
+  "libnvrtc.so.13",
+  "libcublas.so.13",
+  "libcublasLt.so.13",
+  "libcudnn.so.9",
+  "libnccl.so.2",
+];
 
 function run(program: string, ...args: string[]): void {
   const { success, stderr } = new Deno.Command(program, { args }).outputSync();
@@ -40,7 +51,19 @@ export function buildSimulator(): string | null {
   for (const name of headers) Deno.copyFileSync(join(here, name), join(work, name));
   const library = join(work, "libcudasim.so");
   const files = sources.map((name) => join(here, name));
-  run("g++", "-std=c++17", "-O2", "-fPIC", "-shared", "-o", library, ...files, "-ldl", "-lpthread");
+  run(
+    "g++",
+    "-std=c++17",
+    "-O2",
+    "-fPIC",
+    "-shared",
+    "-o",
+    library,
+    ...files,
+    "-ldl",
+    "-lpthread",
+    "-lrt",
+  );
   for (const name of names) Deno.symlinkSync("libcudasim.so", join(work, name));
   try {
     Deno.renameSync(work, folder);

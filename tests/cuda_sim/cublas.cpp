@@ -93,6 +93,3 @@ EXPORT int cublasGemmStridedBatchedEx(Cublas *handle, int ta, int tb, int m, int
   return multiply(handle, ta, tb, m, n, k, *alpha, {a, a_type, lda, stride_a}, {b, b_type, ldb, stride_b}, *beta,
                   {c, c_type, ldc, stride_c}, batch, compute);
 }
-
-// cuBLASLt is only loaded beside cuBLAS.
-EXPORT int cublasLtCreate(void **handle) { return *handle = nullptr, NOT_SUPPORTED; }

@@ -25,10 +25,13 @@ EXPORT int cuDeviceGetCount(int *count) { return *count = 1, OK; }
 EXPORT int cuDeviceGet(int *device, int ordinal) { return *device = ordinal, ordinal == 0 ? OK : INVALID_DEVICE; }
 EXPORT int cuDeviceGetName(char *name, int size, int) { return snprintf(name, (size_t)size, "simulated GPU"), OK; }
 EXPORT int cuDeviceGetAttribute(int *value, int attribute, int) {
+  const std::string given = setting("CUDASIM_CAPABILITY");
+  const int capability = given.empty() ? 90 : atoi(given.c_str());
   switch (attribute) {
     case 10: *value = 32; break;          // threads of a warp
     case 16: *value = 4; break;           // multiprocessors
-    case 75: *value = 9; break;           // compute capability
+    case 75: *value = capability / 10; break;
+    case 76: *value = capability % 10; break;
     case 97: *value = 227 * 1024; break;  // shared memory that a block may ask for
     default: *value = 0;
   }

@@ -33,6 +33,7 @@ enum {
 //   CUDASIM_THREADS  how many blocks run at once
 //   CUDASIM_CHECK    1: kernels are compiled so that every access to memory is looked at (checks.cpp)
 //   CUDASIM_FAIL     name=status: the function of that name fails
+//   CUDASIM_CAPABILITY, CUDASIM_CUDNN  compute capability of the device, version of cuDNN: 90 and 91900 by default
 std::string setting(const char *name);
 int planted_failure(const char *function);
 
