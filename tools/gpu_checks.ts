@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { missingGpu } from "../bench/gpu/mod.ts";
 import { device } from "../tensor/mod.ts";
+import { attention } from "./gpu_checks/attention.ts";
 import { capture, launches, nonblocking } from "./gpu_checks/calls.ts";
 import type { Answer, Check, Subject } from "./gpu_checks/check.ts";
 import { answer } from "./gpu_checks/check.ts";
@@ -29,6 +30,7 @@ const checks: readonly Check[] = [
   nonblocking,
   launches,
   capture,
+  attention,
   collectives,
   ceilings,
 ];

@@ -27,7 +27,16 @@ export interface MemoryCase {
 /** Ops that arithmetic, sorting or single numbers bound: the bench has rows of their own for them, or none. */
 export const otherwiseBound: ReadonlySet<string> = new Set([
   ...["attention", "attentionBackward", "pagedAttention", "linear", "matmul", "matmulWide"],
-  ...["gatherDot", "gatherDotHidden", "gatherDotWeight", "sample", "sort", "topK", "stepFactors"],
+  ...[
+    "gatherDot",
+    "gatherDotHidden",
+    "gatherDotWeight",
+    "sample",
+    "sort",
+    "topK",
+    "stepFactors",
+    "linearFp8",
+  ],
 ]);
 
 type Details = Partial<Omit<MemoryCase, "op" | "shapes" | "params">>;
@@ -111,6 +120,7 @@ function rowwise({ rows, dim, hidden, headDim }: GpuSizes, of: Of): MemoryCase[]
     of("squaredError", [x, x]),
     of("squaredErrorBackward", [x, x, perRow], {}, { dtypes: lastF32(2) }),
     of("quantizeRows", [[hidden, dim]]),
+    of("quantizeFp8", [[hidden, dim]]),
     of("packRows", [[hidden, dim]], {}, { dtypes: ["f32"] }),
   ];
 }

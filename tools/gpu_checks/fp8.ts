@@ -82,7 +82,8 @@ function multiply(c: CublasLt, stream: Deno.PointerObject): { found: number; val
 export const fp8: Check = {
   question: "Does cuBLASLt have an algorithm for e4m3 products (TN), and do scales multiply?",
   required: false,
-  run: (): Answer => {
+  run: ({ simulated }): Answer => {
+    if (simulated) return notHere("the simulated cuBLASLt takes no scales");
     const path = libraryPath("cublasLt"), { capability } = device("cuda").description.device;
     if (path === null) return notHere("cuBLASLt is not installed");
     if (capability < 89) return notHere("compute capability 8.9 is needed");
