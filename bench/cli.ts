@@ -50,7 +50,7 @@ const benches: Record<string, Bench> = {
 const usage = `usage: deno task bench ${
   Object.keys(benches).join("|")
 }|gpu [--json] [--peer] [--text FILE]
-  of serve: [--url URL | --model DIR [--tokenizer FILE] | --shape 260K|1.3M|15M] [--clients N | --rate PER_SECOND] [--requests N] [--max-tokens N]
+  of serve: [--url URL | --model DIR [--tokenizer FILE] | --shape 260K|1.3M|15M] [--threads N] [--clients N | --rate PER_SECOND] [--requests N] [--max-tokens N]
   of generation-weights: --model DIR --text FILE [--tokenizer FILE]
   of gpu: [--tiny] [--no-peer]`;
 
@@ -77,6 +77,7 @@ async function main(): Promise<number> {
         url: { type: "string" },
         model: { type: "string" },
         tokenizer: { type: "string" },
+        threads: { type: "string" },
         shape: { type: "string", default: "260K" },
         clients: { type: "string", default: "32" },
         requests: { type: "string", default: "320" },
@@ -99,7 +100,7 @@ async function main(): Promise<number> {
     console.error(`bench: curve needs a text, such as tiny Shakespeare: --text FILE.\n${usage}`);
     return 2;
   }
-  const { url, model, tokenizer, rate } = values, shape = llamaShapes[values.shape];
+  const { url, model, tokenizer, threads, rate } = values, shape = llamaShapes[values.shape];
   if (name === "generation-weights" && (text === undefined || model === undefined)) {
     console.error(`bench: generation-weights needs a model and a text it knows.\n${usage}`);
     return 2;
@@ -110,7 +111,7 @@ async function main(): Promise<number> {
     return 2;
   }
   const load: ServeRequest = {
-    ...{ url, model, tokenizer, shape },
+    ...{ url, model, tokenizer, threads, shape },
     clients: Number(values.clients),
     requests: Number(values.requests),
     rate: rate === undefined ? undefined : Number(rate),

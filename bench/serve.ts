@@ -23,6 +23,8 @@ export interface ServeRequest {
   readonly shape: LlamaShape;
   /** Its tokenizer, where it carries none. */
   readonly tokenizer: string | undefined;
+  /** Threads of its engine; its own choice by default. */
+  readonly threads: string | undefined;
   /** Closed loop: clients that ask again when they have their answer. */
   readonly clients: number;
   /** Requests in all. */
@@ -49,7 +51,7 @@ export async function serve(request: ServeRequest): Promise<Row[]> {
   const folder = Deno.makeTempDirSync();
   try {
     const model = request.model ?? randomModel(folder, request.shape);
-    await using server = await startServer(model, request.tokenizer);
+    await using server = await startServer(model, request);
     return await measure(server.url, request);
   } finally {
     Deno.removeSync(folder, { recursive: true });
@@ -141,7 +143,7 @@ function plainTokenizer(size: number): object {
 /** The server as a user would start it, in a process of its own. */
 async function startServer(
   model: string,
-  tokenizer: string | undefined,
+  { tokenizer, threads }: Pick<ServeRequest, "tokenizer" | "threads">,
 ): Promise<AsyncDisposable & { readonly url: string }> {
   const root = fileURLToPath(new URL("..", import.meta.url));
   const child = new Deno.Command(Deno.execPath(), {
@@ -149,6 +151,7 @@ async function startServer(
       ...["run", "-A", "--config", join(root, "deno.json"), join(root, "cli/serve.ts")],
       ...["--model", model, "--port", "0", "--max-requests", "4096"],
       ...(tokenizer === undefined ? [] : ["--tokenizer", tokenizer]),
+      ...(threads === undefined ? [] : ["--threads", threads]),
     ],
     stdout: "piped",
     stderr: "null",
