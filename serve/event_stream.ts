@@ -43,6 +43,7 @@ export class EventStream {
   /** Runs while the client has no room. */
   #stall: ReturnType<typeof setTimeout> | undefined;
   #lastMs = performance.now();
+  #ended = false;
   #open = true;
 
   /** Nothing sent yet. */
@@ -88,13 +89,24 @@ export class EventStream {
     }
   }
 
-  /** Ends the stream as OpenAI does. */
+  /** Ends the stream as OpenAI does. It closes when the client has taken everything; one that does not is given up. */
   end(): void {
     this.send("[DONE]");
     this.#flush();
     if (!this.#open) return;
-    this.#close();
-    this.#controller.close();
+    this.#ended = true;
+    clearInterval(this.#heartbeat);
+    this.#closeWhenTaken();
+  }
+
+  #closeWhenTaken(): void {
+    clearTimeout(this.#stall);
+    if (this.#controller.desiredSize! < roomBytes) {
+      this.#stall = setTimeout(() => this.#giveUp(), this.#options.stallMs);
+    } else {
+      this.#close();
+      this.#controller.close();
+    }
   }
 
   #flush(): void {
@@ -119,6 +131,8 @@ export class EventStream {
   }
 
   #makeRoom(): void {
+    if (!this.#open) return;
+    if (this.#ended) return this.#closeWhenTaken();
     if (this.#stall === undefined) return;
     clearTimeout(this.#stall);
     this.#stall = undefined;

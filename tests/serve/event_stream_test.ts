@@ -18,9 +18,10 @@ Deno.test("events of the same moment are one piece", async () => {
   const stream = new EventStream(options);
   stream.send("1");
   stream.send("2");
-  const { value } = await stream.body.getReader().read();
+  const reader = stream.body.getReader();
+  const { value } = await reader.read();
   assert.equal(new TextDecoder().decode(value), "data: 1\n\ndata: 2\n\n");
-  stream.end();
+  await reader.cancel();
 });
 
 Deno.test("a quiet stream shows that it is alive", async () => {
@@ -28,7 +29,7 @@ Deno.test("a quiet stream shows that it is alive", async () => {
   const reader = stream.body.getReader();
   const { value } = await reader.read();
   assert.equal(new TextDecoder().decode(value), ": still here\n\n");
-  stream.end();
+  await reader.cancel();
 });
 
 Deno.test("a client that leaves is known at once", async () => {
@@ -54,6 +55,15 @@ Deno.test("a client that takes nothing is waited for, then given up", async () =
   await assert.rejects(stream.response.text());
 });
 
+Deno.test("a client that takes everything but the end is given up, too", async () => {
+  let lost = 0;
+  const stream = new EventStream({ ...options, stallMs: 20, onLost: () => lost++ });
+  stream.send("1");
+  stream.end();
+  await eventually(() => lost === 1, "it is given up");
+  await assert.rejects(stream.response.text());
+});
+
 Deno.test("who waits for room is told when there is some", async () => {
   let room = 0;
   const stream = new EventStream({ ...options, onRoom: () => room++ });
@@ -69,7 +79,7 @@ Deno.test("who waits for room is told when there is some", async () => {
   assert.equal(stream.hasRoom, false);
   await read;
   assert.deepEqual([stream.hasRoom, room], [true, 2]);
-  stream.end();
+  await reader.cancel();
 });
 
 Deno.test("events that may wait go with those that follow, and all before the end", async () => {
