@@ -152,9 +152,12 @@ class Answer {
     }
   }
 
-  /** The engine ends it, with the error to answer with. */
+  /** The engine ends it, with the error to answer with. One that is complete, and only waits for room, ends at once. */
   cut(error: Error): void {
     this.#run.cancel(error);
+    if (this.#waiting.at(-1)?.kind !== "end") return;
+    this.#waiting = [];
+    this.#conclude(error);
   }
 
   #take(event: EngineEvent): void {

@@ -32,12 +32,14 @@ export interface Gemm {
   readonly accumulate: boolean;
 }
 
-const computeF32 = 68, defaultAlgorithm = -1;
+const computeF32 = 68, computeTf32 = 77, defaultAlgorithm = -1;
 
 /** Matrix products on one stream. */
 export class Cublas {
   /** Its version, as `130002`. */
   readonly version: number;
+  /** Whether f32 factors are rounded to TF32, 10 bits of mantissa, for tensor cores; sums stay f32. */
+  allowTf32: boolean = false;
   readonly #c: Deno.StaticForeignLibraryInterface<typeof cublasSymbols>;
   readonly #handle: Deno.PointerObject;
   // The factors, read by the library during the call: 1 for the product, and 0 or 1 for what the output holds.
@@ -87,6 +89,7 @@ export class Cublas {
   /** Starts a product; sums are f32. */
   multiply({ m, n, k, batch, transposeA, transposeB, a, b, c, accumulate }: Gemm): void {
     const beta = accumulate ? this.#one : this.#zero;
+    const compute = this.allowTf32 && a.type === cudaTypes.f32 ? computeTf32 : computeF32;
     const ta = transposeA ? 1 : 0, tb = transposeB ? 1 : 0;
     const [addressA, addressB, addressC] = [
       BigInt(a.address),
@@ -99,14 +102,14 @@ export class Cublas {
         this.#handle, ta, tb, m, n, k, this.#one,
         addressA, a.type, a.leading,
         addressB, b.type, b.leading, beta,
-        addressC, c.type, c.leading, computeF32, defaultAlgorithm,
+        addressC, c.type, c.leading, compute, defaultAlgorithm,
       )
       // deno-fmt-ignore
       : this.#c.cublasGemmStridedBatchedEx(
         this.#handle, ta, tb, m, n, k, this.#one,
         addressA, a.type, a.leading, BigInt(a.batchStride),
         addressB, b.type, b.leading, BigInt(b.batchStride), beta,
-        addressC, c.type, c.leading, BigInt(c.batchStride), batch, computeF32, defaultAlgorithm,
+        addressC, c.type, c.leading, BigInt(c.batchStride), batch, compute, defaultAlgorithm,
       );
     if (status !== 0) this.#check(status, `cublasGemmEx(${m}, ${n}, ${k}, batch ${batch})`);
   }

@@ -297,6 +297,7 @@ export class CudaBackend implements Backend {
     const [path, ltPath] = (["cublas", "cublasLt"] as const)
       .map((name) => findCudaLibrary(name, this.#major));
     this.#cublas = new Cublas(path, ltPath, this.#stream);
+    this.#cublas.allowTf32 = Deno.env.get("DENOTRON_TF32") === "1";
     const address = this.#driver.allocate(workspaceBytes);
     this.#cublas.useWorkspace(address, workspaceBytes);
     this.#workspace = { address, bytes: workspaceBytes };

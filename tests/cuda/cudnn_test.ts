@@ -3,13 +3,13 @@ import { LoadError, NativeError } from "../../ffi/mod.ts";
 import { Cudnn, CudnnGraph, findCudaLibrary } from "../../ffi/cuda/mod.ts";
 import { CudaBackend } from "../../tensor/backend/cuda.ts";
 import { checkAttention } from "../../tensor/backend/cudnn_check.ts";
-import { bytesOf, decode, type DType, encode } from "../../tensor/dtype.ts";
-import { contiguousStrides } from "../../tensor/layout.ts";
+import type { DType } from "../../tensor/dtype.ts";
 import { DeviceError, type Shape, sizeOf } from "../../tensor/mod.ts";
 import type { AnyOp, View } from "../../tensor/op.ts";
 import { attention } from "../../tensor/ops/attention.ts";
 import { assertClose, uniforms } from "../support.ts";
 import { cudaTest, withEnvironment } from "./support.ts";
+import { makeView, numbersOf } from "./views.ts";
 
 const simulated = { simulated: true };
 /** Nothing decides for one of them. */
@@ -23,21 +23,6 @@ interface Case {
   readonly kvHeads: number;
   readonly headDim: number;
   readonly causal: boolean;
-}
-
-/** A tensor of one backend, as ops see it. */
-function makeView(on: CudaBackend, shape: Shape, dtype: DType, values: ArrayLike<number>): View {
-  const bytes = new Uint8Array(sizeOf(shape) * bytesOf(dtype));
-  encode(dtype, values, bytes.buffer, 0);
-  const storage = on.allocate(bytes.length);
-  on.write(storage, 0, bytes);
-  return { storage, shape, dtype, offset: 0, strides: contiguousStrides(shape) };
-}
-
-function numbersOf(on: CudaBackend, { storage, shape, dtype }: View): number[] {
-  const bytes = new Uint8Array(sizeOf(shape) * bytesOf(dtype));
-  on.read(storage, 0, bytes);
-  return [...decode(dtype, bytes.buffer, 0, sizeOf(shape))];
 }
 
 /** out, lse, dq, dk and dv of attention on random numbers, the last of `times` times. */

@@ -2,7 +2,7 @@
 #include "runtime.h"
 
 enum { NOT_INITIALIZED = 1, INVALID = 7, NOT_SUPPORTED = 15 };
-enum { F32 = 0, BF16 = 14, COMPUTE_F32 = 68 };
+enum { F32 = 0, BF16 = 14, COMPUTE_F32 = 68, COMPUTE_TF32 = 77 };
 
 struct Cublas {
   Stream *stream = nullptr;
@@ -40,10 +40,20 @@ struct Matrix {
   }
 };
 
+// The nearest number with 10 bits of mantissa, as tensor cores read f32.
+static float tf32(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  bits = (bits + 0xfff + (bits >> 13 & 1)) & ~0x1fffu;
+  memcpy(&value, &bits, sizeof bits);
+  return value;
+}
+
 static int multiply(Cublas *handle, int ta, int tb, int64_t m, int64_t n, int64_t k, float alpha, Matrix a, Matrix b,
                     float beta, Matrix c, int64_t batch, int compute) {
   if (!handle) return NOT_INITIALIZED;
-  if (compute != COMPUTE_F32 || (a.type != b.type) || (a.type == F32 && c.type != F32)) return NOT_SUPPORTED;
+  const bool rounded = compute == COMPUTE_TF32;
+  if ((compute != COMPUTE_F32 && !(rounded && a.type == F32)) || (a.type != b.type) || (a.type == F32 && c.type != F32)) return NOT_SUPPORTED;
   if (m < 1 || n < 1 || k < 1 || batch < 1) return INVALID;
   if (!a.fits(ta ? k : m, ta ? m : k, batch) || !b.fits(tb ? n : k, tb ? k : n, batch) || !c.fits(m, n, batch))
     return INVALID;
@@ -52,9 +62,11 @@ static int multiply(Cublas *handle, int ta, int tb, int64_t m, int64_t n, int64_
       for (int64_t j = 0; j < n; j++)
         for (int64_t i = 0; i < m; i++) {
           float sum = 0;
-          for (int64_t l = 0; l < k; l++)
-            sum += load(a.data, a.type, s * a.stride + (ta ? i * a.leading + l : l * a.leading + i)) *
-                   load(b.data, b.type, s * b.stride + (tb ? l * b.leading + j : j * b.leading + l));
+          for (int64_t l = 0; l < k; l++) {
+            const float x = load(a.data, a.type, s * a.stride + (ta ? i * a.leading + l : l * a.leading + i));
+            const float y = load(b.data, b.type, s * b.stride + (tb ? l * b.leading + j : j * b.leading + l));
+            sum += rounded ? tf32(x) * tf32(y) : x * y;
+          }
           const int64_t at = s * c.stride + j * c.leading + i;
           store((void *)c.data, c.type, at, alpha * sum + (beta != 0 ? beta * load(c.data, c.type, at) : 0));
         }

@@ -72,31 +72,34 @@ Deno.test("200 clients that vanish in mid-stream leave no sequence and no block 
     await assertHealthy(server);
   }));
 
-Deno.test("a client that does not read is given up, others are not held up", () =>
-  withServer(async (server) => {
-    // More than sockets hold by themselves.
-    const body = JSON.stringify({
-      messages: [{ role: "user", content: "Once" }],
-      ignore_eos: true,
-      stream: true,
-      logprobs: true,
-      top_logprobs: 20,
-      n: 12,
-    });
-    using _deaf = await connect(
-      server.url,
-      `POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n` +
-        `Content-Length: ${body.length}\r\n\r\n${body}`,
-    );
-    const response = await server.post("/v1/completions", request);
-    assert.ok((await eventsOf(response)).done);
-    await assertHealthy(server);
-    await eventually(
-      () => server.log.filter(({ fields }) => fields.finish_reason === "disconnected").length === 1,
-      "it is given up",
-    );
-    assert.ok(server.log.every(({ event }) => event === "request"), "no defect is told of");
-  }, { server: { limits: { ...defaultLimits, stallMs: 300 } } }));
+for (const [when, stallMs] of [["the engine works", 300], ["it has finished", 3000]] as const) {
+  Deno.test(`a client that does not read is given up, others are not held up: ${when}`, () =>
+    withServer(async (server) => {
+      // More than sockets hold by themselves.
+      const body = JSON.stringify({
+        messages: [{ role: "user", content: "Once" }],
+        ignore_eos: true,
+        stream: true,
+        logprobs: true,
+        top_logprobs: 20,
+        n: 12,
+      });
+      using _deaf = await connect(
+        server.url,
+        `POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n` +
+          `Content-Length: ${body.length}\r\n\r\n${body}`,
+      );
+      const response = await server.post("/v1/completions", request);
+      assert.ok((await eventsOf(response)).done);
+      await assertHealthy(server);
+      await eventually(
+        () =>
+          server.log.filter(({ fields }) => fields.finish_reason === "disconnected").length === 1,
+        "it is given up",
+      );
+      assert.ok(server.log.every(({ event }) => event === "request"), "no defect is told of");
+    }, { server: { limits: { ...defaultLimits, stallMs } } }));
+}
 
 Deno.test("half-sent headers and bodies hold nothing up", () =>
   withServer(async (server) => {
