@@ -224,7 +224,7 @@ export class Engine implements Disposable {
     while (this.busy) {
       this.step();
       await Promise.resolve();
-      if (performance.now() - turn < turnMs) continue;
+      if (!this.busy || performance.now() - turn < turnMs) continue;
       // Other ways to wait do not let sockets be read.
       await new Promise((resolve) => setTimeout(resolve, 0));
       turn = performance.now();
