@@ -134,30 +134,23 @@ export async function interruptTask(
   args: readonly string[],
   { cwd, at, signal }: InterruptOptions,
 ): Promise<Omit<Outcome, "out">> {
-  const { INIT_CWD: _, ...env } = Deno.env.toObject();
-  const child = new Deno.Command(Deno.execPath(), {
+  const { INIT_CWD: _, ...inherited } = Deno.env.toObject();
+  const { code, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       "run",
       "-A",
-      "--config",
-      join(root, "deno.json"),
+      `--config=${join(root, "deno.json")}`,
+      `--preload=${join(root, "tests", "cli", "interrupt_preload.ts")}`,
       join(root, "cli", `${name}.ts`),
       ...args,
     ],
     cwd,
-    env,
+    env: { ...inherited, INTERRUPT_AT: at.source, INTERRUPT_WITH: signal },
     clearEnv: true,
     stdout: "null",
     stderr: "piped",
-  }).spawn();
-  let errors = "", isSent = false;
-  for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
-    errors += text;
-    if (isSent || !at.test(errors)) continue;
-    child.kill(signal);
-    isSent = true;
-  }
-  return { code: (await child.status).code, errors };
+  }).output();
+  return { code, errors: new TextDecoder().decode(stderr) };
 }
 
 /** The last line of stdout, parsed. */
