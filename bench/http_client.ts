@@ -49,6 +49,7 @@ export function postBytes({ host, pathname }: URL, body: unknown): Uint8Array {
 /** A connection that is kept for one request after another. */
 export class HttpConnection implements Disposable {
   readonly #socket: Deno.TcpConn;
+  #bytes = new Uint8Array(roomBytes);
 
   private constructor(socket: Deno.TcpConn) {
     this.#socket = socket;
@@ -64,19 +65,19 @@ export class HttpConnection implements Disposable {
   /** Sends a request and takes the whole response. Throws Error when the server hangs up before its end. */
   async exchange(request: Uint8Array): Promise<Exchange> {
     const reads: { end: number; atMs: number }[] = [], sentMs = performance.now();
-    let bytes = new Uint8Array(roomBytes), size = 0;
+    let size = 0;
     for (let at = 0; at < request.length;) at += await this.#socket.write(request.subarray(at));
     do {
-      if (size === bytes.length) {
+      if (size === this.#bytes.length) {
         const wider = new Uint8Array(2 * size);
-        wider.set(bytes);
-        bytes = wider;
+        wider.set(this.#bytes);
+        this.#bytes = wider;
       }
-      const count = await this.#socket.read(bytes.subarray(size));
+      const count = await this.#socket.read(this.#bytes.subarray(size));
       if (count === null) throw new Error(`load: the server hung up after ${size} bytes.`);
       reads.push({ end: size += count, atMs: performance.now() });
-    } while (!isComplete(bytes.subarray(0, size)));
-    return { sentMs, bytes: bytes.slice(0, size), reads };
+    } while (!isComplete(this.#bytes.subarray(0, size)));
+    return { sentMs, bytes: this.#bytes.slice(0, size), reads };
   }
 
   /** Hangs up. */

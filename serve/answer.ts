@@ -86,8 +86,14 @@ export class AnswerText {
     return this.#reasoningTokens;
   }
 
-  /** Takes the next token. After a stop text nothing comes any more. */
-  push(token: AnswerToken): AnswerDelta {
+  /** Takes the next tokens. After a stop text nothing comes any more. */
+  push(tokens: readonly AnswerToken[]): AnswerDelta {
+    const deltas: AnswerDelta[] = [];
+    for (const token of tokens) if (this.stop === null) deltas.push(this.#push(token));
+    return deltas.length === 1 ? deltas[0] : joined(deltas);
+  }
+
+  #push(token: AnswerToken): AnswerDelta {
     this.#count++;
     this.#pending.push({ ...token, start: this.#decoded });
     const piece = this.#textOf(token.id), wasThinking = this.#parser?.thinking;
@@ -136,4 +142,12 @@ export class AnswerText {
     const tokens = this.#pending.splice(0, held < 0 ? this.#pending.length : held);
     return { ...delta, tokens };
   }
+}
+
+function joined(deltas: readonly AnswerDelta[]): AnswerDelta {
+  return {
+    reasoning: deltas.map(({ reasoning }) => reasoning).join(""),
+    content: deltas.map(({ content }) => content).join(""),
+    tokens: deltas.flatMap(({ tokens }) => tokens),
+  };
 }

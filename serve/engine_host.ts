@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { Backlog } from "./backlog.ts";
 import type { EngineThreadStart } from "./engine_worker.ts";
 import { cutResult, type EngineEvent, type EngineResult, type EngineRun } from "./engine_run.ts";
 import { ApiError } from "./errors.ts";
@@ -14,6 +15,8 @@ import {
   type EngineReport,
   type EngineRequest,
   type EngineSource,
+  type EngineStep,
+  type EngineTokens,
   sharedNow,
   unpackTokens,
 } from "./protocol.ts";
@@ -46,6 +49,7 @@ export class EngineHost implements AsyncDisposable {
   readonly #opening = Promise.withResolvers<EngineDescription>();
   readonly #closed = Promise.withResolvers<void>();
   readonly #runs = new Map<number, (event: EngineEvent) => void>();
+  readonly #backlog = new Backlog((event) => this.#pass(event));
   #figures = idle;
   #lastReportMs = performance.now();
   #dead: Error | null = null;
@@ -131,12 +135,23 @@ export class EngineHost implements AsyncDisposable {
         return this.#closed.resolve();
       case "step":
         this.#figures = report.figures;
-        for (const event of unpackTokens(report.tokens)) this.#runs.get(event.id)?.(event);
-        for (const event of report.events) {
-          if (event.kind === "tokens") this.#runs.get(event.id)?.(event);
-          else this.#end(event.id, resultOf(event));
-        }
+        return this.#takeStep(report);
     }
+  }
+
+  /** First tokens go ahead of all others: somebody waits for an answer to begin. */
+  #takeStep({ first, tokens, others }: EngineStep): void {
+    for (const event of first) this.#pass(event);
+    for (const event of unpackTokens(tokens)) this.#backlog.add(event);
+    for (const event of others) this.#backlog.add(event);
+    if (first.length > 0) this.#backlog.tellSoon();
+    else this.#backlog.tell();
+  }
+
+  /** To the answer, if it has not ended. */
+  #pass(event: EngineTokens | EngineEnd): void {
+    if (event.kind === "tokens") this.#runs.get(event.id)?.(event);
+    else this.#end(event.id, resultOf(event));
   }
 
   #die(error: Error): void {
@@ -161,6 +176,7 @@ export class EngineHost implements AsyncDisposable {
       await this.#closed.promise;
       clearTimeout(timer);
     }
+    this.#backlog.clear();
     this.#orders.close();
     this.#worker.terminate();
   }

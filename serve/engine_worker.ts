@@ -65,7 +65,7 @@ class EngineThread implements Disposable {
     const parameters = this.#decoder.namedParameters().values()
       .reduce((sum, weight) => sum + weight.size, 0);
     device().threads = source.threads ?? threadsFor(parameters, device().threads);
-    device().shortenTurns(Deno.pid); // of the program's main thread, which talks to clients
+    device().favour(Deno.pid); // of the program's main thread, which talks to clients
     this.#known = Math.min(source.vocabularySize, spec.vocab);
     const bytesPerToken = kvBytesPerToken(spec, this.#decoder.dtype);
     this.#engine = new Engine(this.#decoder, {
@@ -212,19 +212,17 @@ function work(start: EngineThreadStart): void {
   }
 }
 
-/** First tokens go ahead of all others: somebody waits for an answer to begin. */
+/** Tells what came of a step, tokens by how they are told. */
 function tell(events: readonly (EngineTokens | EngineEnd)[], figures: EngineFigures): void {
   const first: EngineTokens[] = [], plain: EngineTokens[] = [];
   const others: (EngineTokens | EngineEnd)[] = [];
   for (const event of events) {
-    if (event.kind === "end" || event.tokens[0].top.length > 0) others.push(event);
-    else if (event.start === undefined) plain.push(event);
-    else first.push(event);
+    if (event.kind === "end") others.push(event);
+    else if (event.start !== undefined) first.push(event);
+    else if (event.tokens[0].top.length > 0) others.push(event);
+    else plain.push(event);
   }
-  if (first.length > 0) {
-    report({ kind: "step", tokens: packTokens([]), events: first, figures });
-  }
-  report({ kind: "step", tokens: packTokens(plain), events: others, figures });
+  report({ kind: "step", first, tokens: packTokens(plain), others, figures });
 }
 
 /** The next order. A thread without work says that it has to be woken, and only then looks for the last time. */

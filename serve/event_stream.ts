@@ -24,8 +24,6 @@ export class ClientLostError extends Error {
 
 /** Bytes that wait for the client before its turn is waited for. */
 const roomBytes = 64 * 1024;
-/** Events that come closer together may share a write: 250 writes a second look as smooth as any number. */
-const togetherMs = 4;
 const encoder = new TextEncoder();
 
 /** Events as the body of a response. */
@@ -38,8 +36,6 @@ export class EventStream {
   /** What is sent at the next occasion: events of the same moment are one write. */
   #text = "";
   #soon = false;
-  /** Runs while events wait for others. */
-  #later: ReturnType<typeof setTimeout> | undefined;
   /** Runs while the client has no room. */
   #stall: ReturnType<typeof setTimeout> | undefined;
   #lastMs = performance.now();
@@ -73,20 +69,13 @@ export class EventStream {
     return !this.#open || this.#controller.desiredSize! > this.#text.length;
   }
 
-  /**
-   * Sends an event: a line of JSON. With `patience` it goes with those that follow, if the last write was only just now: more
-   * writes than anyone can see would keep the first words of others waiting. Nothing happens when the client has gone.
-   */
-  send(json: string, { patience = false }: { readonly patience?: boolean } = {}): void {
+  /** Sends an event: a line of JSON. Nothing happens when the client has gone. */
+  send(json: string): void {
     if (!this.#open) return;
     this.#text += `data: ${json}\n\n`;
     if (this.#soon) return;
-    const waitMs = patience ? this.#lastMs + togetherMs - performance.now() : 0;
-    if (waitMs > 0) this.#later ??= setTimeout(() => this.#flush(), waitMs);
-    else {
-      this.#soon = true;
-      queueMicrotask(() => this.#flush());
-    }
+    this.#soon = true;
+    queueMicrotask(() => this.#flush());
   }
 
   /** Ends the stream as OpenAI does. It closes when the client has taken everything; one that does not is given up. */
@@ -110,8 +99,7 @@ export class EventStream {
   }
 
   #flush(): void {
-    clearTimeout(this.#later);
-    [this.#soon, this.#later] = [false, undefined];
+    this.#soon = false;
     if (!this.#open || this.#text === "") return;
     const bytes = encoder.encode(this.#text);
     this.#text = "";
@@ -162,6 +150,5 @@ export class EventStream {
     this.#open = false;
     clearInterval(this.#heartbeat);
     clearTimeout(this.#stall);
-    clearTimeout(this.#later);
   }
 }

@@ -165,9 +165,7 @@ class Answer {
     if (event.kind === "end") return this.#end(event);
     this.#clock.take(event);
     this.#observed.tokens(event.tokens.length);
-    for (const token of event.tokens) {
-      if (this.#text.stop === null) this.#listener.delta(this.#text.push(token));
-    }
+    this.#listener.delta(this.#text.push(event.tokens));
     if (this.#text.stop !== null) this.#run.cancel(null);
   }
 

@@ -166,15 +166,23 @@ export interface EngineEnd {
   readonly failure: string | null;
 }
 
+/** What came of a step. */
+export interface EngineStep {
+  /** Tells it from other reports. */
+  readonly kind: "step";
+  /** Tokens that begin answers. */
+  readonly first: readonly EngineTokens[];
+  /** Tokens of which there is nothing more to tell. */
+  readonly tokens: PackedTokens;
+  /** The other tokens, and ends, which come after all tokens. */
+  readonly others: readonly (EngineTokens | EngineEnd)[];
+  /** The engine afterwards. */
+  readonly figures: EngineFigures;
+}
+
 /** What the engine's thread tells. */
 export type EngineReport =
   | { readonly kind: "ready"; readonly description: EngineDescription }
   | { readonly kind: "failed"; readonly name: string; readonly message: string }
-  | {
-    readonly kind: "step";
-    /** Tokens of which there is nothing more to tell; they come before the events. */
-    readonly tokens: PackedTokens;
-    readonly events: readonly (EngineTokens | EngineEnd)[];
-    readonly figures: EngineFigures;
-  }
+  | EngineStep
   | { readonly kind: "closed" };

@@ -70,7 +70,6 @@ export function streamAnswers(
   const chunk = chunkWriter(generation, options.includeUsage);
   const send = (choice: object | null, more: object = {}): void =>
     stream.send(chunk(choice === null ? [] : [choice], more));
-  const begun = jobs.map(() => false);
   jobs.forEach((_, index) => {
     const first = dialect.begin(index);
     if (first !== null) send(first);
@@ -82,8 +81,7 @@ export function streamAnswers(
     delta(index, delta) {
       const { reasoning, content, tokens } = delta;
       if (reasoning + content === "" && tokens.length === 0) return;
-      stream.send(chunk([dialect.delta(index, delta)], {}), { patience: begun[index] });
-      begun[index] = true;
+      send(dialect.delta(index, delta));
     },
     ended: (index, ending) =>
       send(dialect.end(index, ending), jobs.length === 1 ? { timings: timingsOf(ending) } : {}),

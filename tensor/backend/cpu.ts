@@ -79,11 +79,11 @@ export class CpuBackend implements Backend {
 
   /**
    * Asks the system to let a thread in soon after it wakes, such as one that answers clients while kernels keep all
-   * processors busy. Its share of time stays the same. `thread` is the system's number of it: that of a program's main thread
-   * is the program's. Nothing happens where the system has no such wish (Linux has since 6.12).
+   * processors busy: for short turns (Linux 6.12 and later), and for a higher priority where the program may ask for one.
+   * `thread` is the system's number of it: that of a program's main thread is the program's. Elsewhere nothing happens.
    */
-  shortenTurns(thread: number): void {
-    this.#kernels.shortenTurns(thread);
+  favour(thread: number): void {
+    this.#kernels.favour(thread);
   }
 
   allocate(bytes: number): Storage {

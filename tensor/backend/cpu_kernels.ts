@@ -33,7 +33,7 @@ const runtimeSymbols = {
   invoke: { parameters: ["pointer", "pointer"], result: "i32" },
   set_threads: { parameters: ["i32"], result: "void" },
   advise_huge_pages: { parameters: ["pointer", "usize"], result: "void" },
-  shorten_turns: { parameters: ["i32"], result: "void" },
+  favour: { parameters: ["i32"], result: "void" },
 } as const;
 
 /** The system ends a process that asks for more threads than it has. */
@@ -101,8 +101,8 @@ export class CpuKernels {
   }
 
   /** Asks the system to let a thread in soon after it wakes; without a compiler there is no way to ask. */
-  shortenTurns(thread: number): void {
-    this.#openRuntime()?.shorten_turns(thread);
+  favour(thread: number): void {
+    this.#openRuntime()?.favour(thread);
   }
 
   #find(): Compiler | null {

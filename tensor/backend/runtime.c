@@ -12,6 +12,8 @@
 #include <unistd.h>
 #endif
 
+enum { HIGHEST = -19 }; // the priority of a favoured thread, as `nice` counts
+
 // Call a kernel. JavaScript calls one native function that it knows much faster than one of many, so all go through here.
 int32_t invoke(int32_t (*kernel)(const uint64_t *), const uint64_t *args) { return kernel(args); }
 
@@ -33,8 +35,9 @@ void advise_huge_pages(void *address, size_t bytes) {
 #endif
 }
 
-// Linux 6.12 and later: a thread whose turns are short is let in soon after it wakes. It gets no more time than others.
-void shorten_turns(int32_t thread) {
+// A thread whose turns are short is let in soon after it wakes, from Linux 6.12 on, and one of a higher priority stays when
+// others want to be let in. Only some programs may raise a priority.
+void favour(int32_t thread) {
 #if defined(__linux__) && defined(SYS_sched_setattr)
   struct {
     uint32_t size, policy;
@@ -43,7 +46,10 @@ void shorten_turns(int32_t thread) {
     uint32_t priority;
     uint64_t runtime, deadline, period;
   } turns = {.size = sizeof turns, .flags = 8 /* the policy stays */, .runtime = 100000 /* ns */};
-  turns.nice = getpriority(PRIO_PROCESS, thread);
+  const int nice = getpriority(PRIO_PROCESS, thread);
+  turns.nice = nice > HIGHEST ? HIGHEST : nice;
+  if (syscall(SYS_sched_setattr, thread, &turns, 0) == 0) return;
+  turns.nice = nice;
   syscall(SYS_sched_setattr, thread, &turns, 0);
 #else
   (void)thread;

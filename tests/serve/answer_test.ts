@@ -21,11 +21,13 @@ const plain: AnswerOptions = {
 function answer(
   text: string,
   options: Partial<AnswerOptions> = {},
+  together = 1,
 ): { reasoning: string; content: string; tokens: number[]; making: AnswerText } {
   const making = new AnswerText(tokenizer, { ...plain, ...options });
   const deltas = [];
-  for (const id of tokenizer.encode(text)) {
-    if (making.stop === null) deltas.push(making.push({ id, logprob: -1, top: [] }));
+  const tokens = [...tokenizer.encode(text)].map((id) => ({ id, logprob: -1, top: [] }));
+  for (let from = 0; from < tokens.length && making.stop === null; from += together) {
+    deltas.push(making.push(tokens.slice(from, from + together)));
   }
   deltas.push(making.finish());
   return {
@@ -54,6 +56,17 @@ const pieces = fc.array(
   ),
   { maxLength: 20 },
 ).map((list) => list.join(""));
+
+Deno.test("tokens that come together are as tokens that come one by one", () => {
+  fc.assert(fc.property(pieces, fc.integer({ min: 2, max: 5 }), (text, together) => {
+    const options = { stops: ["END"], thinking: { inside: false } };
+    const [one, many] = [answer(text, options), answer(text, options, together)];
+    assert.deepEqual(
+      [many.reasoning, many.content, many.tokens, many.making.stop, many.making.count],
+      [one.reasoning, one.content, one.tokens, one.making.stop, one.making.count],
+    );
+  }));
+});
 
 Deno.test("an answer is the text up to the first stop text, and no character is cut", () => {
   fc.assert(fc.property(pieces, fc.boolean(), (text, includeStop) => {

@@ -81,20 +81,3 @@ Deno.test("who waits for room is told when there is some", async () => {
   assert.deepEqual([stream.hasRoom, room], [true, 2]);
   await reader.cancel();
 });
-
-Deno.test("events that may wait go with those that follow, and all before the end", async () => {
-  const stream = new EventStream(options);
-  const reader = stream.body.getReader();
-  const next = async (): Promise<string> => new TextDecoder().decode((await reader.read()).value);
-  stream.send("1");
-  assert.equal(await next(), "data: 1\n\n");
-  stream.send("2", { patience: true });
-  stream.send("3", { patience: true });
-  assert.equal(await next(), "data: 2\n\ndata: 3\n\n");
-  stream.send("4", { patience: true });
-  stream.send("5");
-  assert.equal(await next(), "data: 4\n\ndata: 5\n\n");
-  stream.send("6", { patience: true });
-  stream.end();
-  assert.equal(await next(), "data: 6\n\ndata: [DONE]\n\n");
-});

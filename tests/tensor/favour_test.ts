@@ -13,11 +13,11 @@ Deno.test({
   name: "a thread's turns become short where the system knows such a wish",
   ignore: !knows,
   fn() {
-    device().shortenTurns(Deno.pid);
+    device().favour(Deno.pid);
     assert.match(Deno.readTextFileSync(figures), /^se\.slice\s*:\s*100000$/m);
   },
 });
 
 Deno.test("a thread that is not there is nobody's concern", () => {
-  device().shortenTurns(2 ** 31 - 1);
+  device().favour(2 ** 31 - 1);
 });
