@@ -4,7 +4,7 @@
 #include "gemm_vector.h"
 #include "scratch.h"
 
-enum { PANEL = 32, PAIR = 2, BLOCK_PANELS = 16 };
+enum { PANEL = 32, PAIR = 2, BLOCK_PANELS = 8, CACHE_LINE = 64 };
 
 // Slots: 0 packed, 1 weight: [out, in], 2 out, 3 in.
 KERNEL(pack_rows) {
@@ -22,21 +22,29 @@ KERNEL(pack_rows) {
   return OK;
 }
 
+// Weights of a strip of panels: where they begin, how far panels are apart, and what is asked for meanwhile.
+typedef struct {
+  const float *w;
+  int64_t panelStep;
+  const char *ahead;
+} Strip;
+
 // sums[r] = or += x[..][r]·w for `rows` rows and `panels` panels of weights, two vectors of each; x: [depth, MR].
 static inline __attribute__((always_inline)) void multiply_panels(const int rows, const int panels, int64_t depth,
-                                                                  const float *x, const float *w, int64_t panelStep,
-                                                                  float *sums, int64_t sumsRow, int add) {
+                                                                  const float *x, Strip s, float *sums,
+                                                                  int64_t sumsRow, int add) {
   vf acc[MR][2 * PAIR];
 #pragma GCC unroll 16
   for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
     for (int v = 0; v < 2 * panels; v++) acc[r][v] = (vf){0};
-  for (int64_t i = 0; i < depth; i++, x += MR, w += PANEL) {
+  for (int64_t i = 0; i < depth; i++, x += MR, s.w += PANEL, s.ahead += CACHE_LINE) {
+    if (panels == 1) __builtin_prefetch(s.ahead, 0, 2);
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++) {
 #pragma GCC unroll 4
       for (int v = 0; v < 2 * panels; v++)
-        acc[r][v] += x[r] * *(const vfu *)(w + v / 2 * panelStep + v % 2 * LANES);
+        acc[r][v] += x[r] * *(const vfu *)(s.w + v / 2 * s.panelStep + v % 2 * LANES);
     }
   }
 #pragma GCC unroll 16
@@ -50,14 +58,16 @@ static inline __attribute__((always_inline)) void multiply_panels(const int rows
 }
 
 // Few rows leave registers for the sums of two panels, which keeps the multipliers busier.
-static void multiply_rows(int64_t rows, int64_t panels, int64_t depth, const float *x, const float *w,
-                          int64_t panelStep, float *sums, int64_t sumsRow, int add) {
-#define ONE(r) case r: multiply_panels(r, 1, depth, x, w, panelStep, sums, sumsRow, add); break;
-#define TWO(r) case r: multiply_panels(r, PAIR, depth, x, w, panelStep, sums, sumsRow, add); return;
+static void multiply_rows(int64_t rows, int64_t panels, int64_t depth, const float *x, Strip s, float *sums,
+                          int64_t sumsRow, int add) {
+#define ONE(r) case r: multiply_panels(r, 1, depth, x, s, sums, sumsRow, add); break;
+#define TWO(r) case r: multiply_panels(r, PAIR, depth, x, s, sums, sumsRow, add); return;
   if (panels == PAIR)
     switch (rows) { TWO(1) TWO(2) TWO(3) }
-  for (int64_t p = 0; p < panels; p++, w += panelStep, sums += PANEL)
+  for (int64_t p = 0; p < panels; p++) {
     switch (rows) { FOR_EACH_ROWS(ONE) }
+    s.w += s.panelStep, s.ahead += s.panelStep * (int64_t)sizeof(float), sums += PANEL;
+  }
 #undef ONE
 #undef TWO
 }
@@ -68,8 +78,9 @@ typedef struct {
   float *y;
 } Task;
 
-// Panels [panel, panel + panels) for one tile of rows.
-static void multiply_strip(const Task *t, int64_t tile, int64_t panel, int64_t panels) {
+// Panels [panel, panel + panels) for one tile of rows. The first two tiles each ask for one half of the panels that come
+// `ahead` panels later.
+static void multiply_strip(const Task *t, int64_t tile, int64_t panel, int64_t panels, int64_t ahead) {
   const int64_t first = panel * PANEL, columns = smaller(panels * PANEL, t->outs - first);
   const int64_t panelStep = t->width * PANEL, depth = block_depth(t->width);
   const int64_t row = t->rows * tile / t->tiles, rows = t->rows * (tile + 1) / t->tiles - row;
@@ -77,20 +88,25 @@ static void multiply_strip(const Task *t, int64_t tile, int64_t panel, int64_t p
   float edge[MR * PAIR * PANEL];
   float *sums = direct ? t->y + row * t->outs + first : edge;
   const int64_t sumsRow = direct ? t->outs : PAIR * PANEL;
-  for (int64_t i = 0; i < t->width; i += depth)
+  for (int64_t i = 0; i < t->width; i += depth) {
+    const int64_t inputs = smaller(depth, t->width - i);
+    const float *w = t->weights + panel * panelStep + i * PANEL;
+    const char *next = (const char *)(w + (tile < 2 ? ahead : 0) * panelStep) + tile % 2 * inputs * CACHE_LINE;
     for (int64_t v = 0; v < PANEL; v += 2 * LANES)
-      multiply_rows(rows, panels, smaller(depth, t->width - i), t->x + (tile * t->width + i) * MR,
-                    t->weights + panel * panelStep + i * PANEL + v, panelStep, sums + v, sumsRow, i > 0);
+      multiply_rows(rows, panels, inputs, t->x + (tile * t->width + i) * MR, (Strip){w + v, panelStep, next}, sums + v,
+                    sumsRow, i > 0);
+  }
   if (direct) return;
   for (int64_t r = 0; r < rows; r++)
     memcpy(t->y + (row + r) * t->outs + first, edge + r * sumsRow, sizeof(float) * (size_t)columns);
 }
 
 // Panels [from, to), which stay in the second-level cache while all rows pass by: a tile's results then go to few pages.
+// Meanwhile the next block is fetched.
 static void multiply_block(const Task *t, int64_t from, int64_t to) {
   for (int64_t tile = 0; tile < t->tiles; tile++)
     for (int64_t panel = from; panel < to; panel += PAIR)
-      multiply_strip(t, tile, panel, smaller(PAIR, to - panel));
+      multiply_strip(t, tile, panel, smaller(PAIR, to - panel), to - from);
 }
 
 // Slots: 0 y, 1 x, 2 packed, 3 rows, 4 out, 5 in.
@@ -111,8 +127,10 @@ KERNEL(linear_packed) {
   const int64_t panels = (t.outs + PANEL - 1) / PANEL;
   // Weights are read once: few rows cost what reading costs, about eight rows' worth.
   if ((t.rows + 8) * t.outs * t.width <= 16 * PARALLEL_WORK) return multiply_block(&t, 0, panels), OK;
-  const int64_t share = (panels + omp_get_max_threads() - 1) / omp_get_max_threads();
-  const int64_t block = smaller(BLOCK_PANELS, (share + PAIR - 1) / PAIR * PAIR);
+  // Every thread gets as many panels, in blocks of about one size; few rows take panels by twos.
+  const int64_t threads = omp_get_max_threads(), share = (panels + threads - 1) / threads, unit = t.rows <= 3 ? PAIR : 1;
+  const int64_t blocks = (share + BLOCK_PANELS - 1) / BLOCK_PANELS;
+  const int64_t block = round_up((share + blocks - 1) / blocks, unit);
 #pragma omp parallel for schedule(static)
   for (int64_t panel = 0; panel < panels; panel += block)
     multiply_block(&t, panel, smaller(panels, panel + block));
