@@ -14,7 +14,7 @@ import { Storage } from "../storage.ts";
 import type { Backend, Graph, GraphSetting } from "./backend.ts";
 import { CallRecorder } from "./cpu_graph.ts";
 import { CpuKernels, type NativeKernel } from "./cpu_kernels.ts";
-import type { GraphMemory } from "./graph_memory.ts";
+import { GraphBlocks, type GraphMemory } from "./graph_memory.ts";
 import { type MemorySegment, type MemoryStats, Pool } from "./pool.ts";
 import { isNothing, kernelType, withReadable } from "./readable.ts";
 import { type HostMemory, runReference } from "./reference.ts";
@@ -34,7 +34,8 @@ export class CpuBackend implements Backend {
     allocate: (bytes) => this.#segment(bytes),
     release: () => {}, // the garbage collector takes the buffer once nothing refers to it
   }, 0.9 * Deno.systemMemoryInfo().total);
-  readonly #recorder = new CallRecorder(this.#pool);
+  readonly #blocks = new GraphBlocks(this.#pool);
+  readonly #recorder = new CallRecorder(this.#blocks);
 
   /** Figures of its memory, in bytes. */
   get memory(): MemoryStats {
@@ -87,16 +88,16 @@ export class CpuBackend implements Backend {
   }
 
   allocate(bytes: number): Storage {
-    return new Storage(this, this.#recorder.take(bytes));
+    return new Storage(this, this.#blocks.take(bytes));
   }
 
   free(storage: Storage): void {
-    this.#recorder.give(storage.block);
+    this.#blocks.give(storage.block);
   }
 
   /** Memory for graphs that are replayed one after the other. */
   graphMemory(): GraphMemory {
-    return this.#recorder.memory();
+    return this.#blocks.memory();
   }
 
   /**
@@ -108,13 +109,13 @@ export class CpuBackend implements Backend {
   }
 
   write(to: Storage, offset: number, from: Uint8Array): void {
-    if (!this.#recorder.capturing) return bytes(to, offset, from.length).set(from);
+    if (!this.#blocks.capturing) return bytes(to, offset, from.length).set(from);
     const copy = from.slice();
     this.#recorder.add(() => bytes(to, offset, copy.length).set(copy), [{ storage: to }]);
   }
 
   read(from: Storage, offset: number, to: Uint8Array): void {
-    this.#recorder.forbid("values are read");
+    this.#blocks.forbid("values are read");
     to.set(bytes(from, offset, to.length));
   }
 
@@ -156,7 +157,7 @@ export class CpuBackend implements Backend {
     outputs: readonly View[],
     params: unknown,
   ): void {
-    if (this.#recorder.capturing) return this.#record(op, native, inputs, outputs, params);
+    if (this.#blocks.capturing) return this.#record(op, native, inputs, outputs, params);
     if (!native) return runReference(op, inputs, outputs, params, memory);
     const slots = slotsFor(inputs);
     if (slots > this.#arguments.capacity) this.#arguments = new Arguments(2 * slots);

@@ -8,8 +8,7 @@ import { CaptureError } from "../errors.ts";
 import type { View } from "../op.ts";
 import type { Storage } from "../storage.ts";
 import type { Graph } from "./backend.ts";
-import { GraphBlocks, type GraphMemory } from "./graph_memory.ts";
-import type { MemoryBlock, Pool } from "./pool.ts";
+import type { GraphBlocks, GraphMemory } from "./graph_memory.ts";
 
 /** Calls that were captured. */
 export class CpuGraph<T> implements Graph<T> {
@@ -42,44 +41,14 @@ export class CpuGraph<T> implements Graph<T> {
   }
 }
 
-/** Captures graphs, and knows which memory is whose while it does. */
+/** Captures graphs. */
 export class CallRecorder {
   readonly #blocks: GraphBlocks;
-  #capture:
-    | { readonly memory: GraphMemory; readonly calls: (() => void)[]; readonly held: Set<Storage> }
-    | null = null;
+  #capture: { readonly calls: (() => void)[]; readonly held: Set<Storage> } | null = null;
 
-  /** Memory is that of `pool`. */
-  constructor(pool: Pool) {
-    this.#blocks = new GraphBlocks(pool);
-  }
-
-  /** Whether calls are captured rather than made. */
-  get capturing(): boolean {
-    return this.#capture !== null;
-  }
-
-  /** Memory for graphs. */
-  memory(): GraphMemory {
-    return this.#blocks.memory();
-  }
-
-  /** A block for what is computed now. */
-  take(bytes: number): MemoryBlock {
-    return this.#blocks.take(bytes, this.#capture?.memory);
-  }
-
-  /** Gives a block back to where it came from. */
-  give(block: MemoryBlock): void {
-    this.#blocks.give(block);
-  }
-
-  /** Throws CaptureError while a graph is captured, for nothing is computed then. */
-  forbid(what: string): void {
-    if (!this.#capture) return;
-    throw new CaptureError(
-      `graph: ${what} while a graph is captured, when nothing is computed. Do it after replay().`,
-    );
+  /** What graphs make lies in `blocks`. */
+  constructor(blocks: GraphBlocks) {
+    this.#blocks = blocks;
   }
 
   /** Makes a call part of the graph that is captured, and keeps the memory that it reads or writes. */
@@ -93,11 +62,11 @@ export class CallRecorder {
 
   /** The calls of `body`, none of which is made before the graph is replayed. */
   capture<T>(memory: GraphMemory, body: () => T): CpuGraph<T> {
-    this.forbid("another one is captured");
+    this.#blocks.forbid("another one is captured");
     const calls: (() => void)[] = [], held = new Set<Storage>();
-    this.#capture = { memory, calls, held };
+    this.#capture = { calls, held };
     try {
-      return new CpuGraph(body(), calls, held);
+      return new CpuGraph(this.#blocks.capture(memory, body), calls, held);
     } catch (error) {
       for (const storage of held) storage.release();
       throw error;

@@ -4,16 +4,7 @@
  *
  * @module
  */
-import {
-  chooseMajor,
-  Cublas,
-  CublasLt,
-  type CudaDevice,
-  CudaDriver,
-  Cudnn,
-  findCudaLibrary,
-  Nvrtc,
-} from "../../ffi/cuda/mod.ts";
+import { type CudaDevice, CudaDriver } from "../../ffi/cuda/mod.ts";
 import { bytesOf } from "../dtype.ts";
 import { DeviceError } from "../errors.ts";
 import { isContiguous } from "../layout.ts";
@@ -26,15 +17,15 @@ import { type AttentionDevice, CudaAttention, type CudnnSetting } from "./cuda_a
 import { type CudaGraph, GraphRecorder } from "./cuda_graph.ts";
 import { CudaKernels, type KernelFamily } from "./cuda_kernels.ts";
 import { CudaLauncher } from "./cuda_launcher.ts";
+import { CudaLibraries } from "./cuda_libraries.ts";
 import { checkAttention } from "./cudnn_check.ts";
 import { type BlockSource, deviceSegment, ExactBlocks, StagingRing } from "./cuda_memory.ts";
 import { gemmOf, hasProducts, isMultipliable } from "./cuda_product.ts";
-import type { GraphMemory } from "./graph_memory.ts";
+import { GraphBlocks, type GraphMemory } from "./graph_memory.ts";
 import { type MemoryStats, Pool } from "./pool.ts";
 import { isNothing, kernelType, withReadable } from "./readable.ts";
 import { type HostMemory, reachOf, runReference } from "./reference.ts";
 
-const workspaceBytes = 32 * 1024 * 1024;
 const oldestCapability = 80;
 /** The first with products of 8-bit floats. */
 const fp8Capability = 89;
@@ -82,9 +73,10 @@ export class CudaBackend implements Backend {
   readonly name = "cuda";
   readonly #driver: CudaDriver;
   readonly #device: CudaDevice;
-  readonly #major: number;
   readonly #stream: Deno.PointerObject;
-  readonly #blocks: BlockSource;
+  readonly #libraries: CudaLibraries;
+  readonly #pool: BlockSource;
+  readonly #blocks: GraphBlocks;
   readonly #staging: StagingRing;
   readonly #launcher: CudaLauncher;
   readonly #kernels: CudaKernels;
@@ -94,10 +86,6 @@ export class CudaBackend implements Backend {
   readonly graphs: GraphSetting;
   readonly #onHost = new Set<string>(); // ops of which was said that they run there
   #timer: readonly [start: Deno.PointerObject, end: Deno.PointerObject] | null = null;
-  #nvrtc: Nvrtc | null = null;
-  #cublas: Cublas | null = null;
-  #cublasLt: CublasLt | null = null;
-  #workspace: { readonly address: number; readonly bytes: number } | null = null;
 
   /**
    * Opens device `ordinal`.
@@ -117,40 +105,41 @@ export class CudaBackend implements Backend {
         } is needed). Use "cpu".`,
       );
     }
-    this.#major = chooseMajor(driver.version);
     driver.useDevice(ordinal);
     this.#stream = driver.createStream();
+    this.#libraries = new CudaLibraries(driver, this.#stream);
     const limit = 0.95 * driver.freeMemory;
-    this.#blocks = debug ? new ExactBlocks(driver, limit) : new Pool({
+    this.#pool = debug ? new ExactBlocks(driver, limit) : new Pool({
       allocate: (bytes) => deviceSegment(driver, bytes),
       release: ({ address }) => driver.free(address),
     }, limit);
     this.#staging = new StagingRing(driver, this.#stream);
     this.#launcher = new CudaLauncher(driver, this.#stream, debug);
-    this.#kernels = new CudaKernels(driver, () => this.#compiler(), this.#device);
+    this.#kernels = new CudaKernels(driver, () => this.#libraries.nvrtc, this.#device);
+    this.#blocks = new GraphBlocks(this.#pool);
     this.#recorder = new GraphRecorder(driver, this.#stream, this.#launcher, this.#blocks);
     this.#attention = new CudaAttention(this.#attentionDevice());
   }
 
   /** Figures of its memory, in bytes. */
   get memory(): MemoryStats {
-    return this.#blocks.stats;
+    return this.#pool.stats;
   }
 
   /** The most memory it may reserve, in bytes; 95 % of what is free by default. Throws RangeError for less than 0. */
   set memoryLimit(bytes: number) {
     if (!(bytes >= 0)) throw new RangeError(`memoryLimit: a number of bytes is needed (${bytes}).`);
-    this.#blocks.limit = bytes;
+    this.#pool.limit = bytes;
   }
 
   /** Start measuring the peak of memory in use anew. */
   resetPeak(): void {
-    this.#blocks.resetPeak();
+    this.#pool.resetPeak();
   }
 
   /** Give cached memory back to the device. Returns the number of bytes. */
   trim(): number {
-    return this.#blocks.trim();
+    return this.#pool.trim();
   }
 
   /** Whether it multiplies 8-bit floats. */
@@ -166,7 +155,7 @@ export class CudaBackend implements Backend {
   /** What runs the ops. Loads the compiler and cuBLAS. */
   get description(): CudaDescription {
     const { path, version } = this.#driver;
-    const compiler = this.#compiler(), cublas = this.#products();
+    const compiler = this.#libraries.nvrtc, cublas = this.#libraries.cublas;
     return {
       device: this.#device,
       driver: { path, version },
@@ -180,7 +169,7 @@ export class CudaBackend implements Backend {
 
   #describeFp8(): CudaDescription["cublasLt"] {
     if (!this.hasFp8) return null;
-    const { path, version } = this.#products8();
+    const { path, version } = this.#libraries.cublasLt;
     return { path, version };
   }
 
@@ -192,16 +181,16 @@ export class CudaBackend implements Backend {
   }
 
   allocate(bytes: number): Storage {
-    return new Storage(this, this.#recorder.take(bytes));
+    return new Storage(this, this.#blocks.take(bytes));
   }
 
   free(storage: Storage): void {
-    this.#recorder.give(storage.block);
+    this.#blocks.give(storage.block);
   }
 
   /** Memory for graphs that are replayed one after the other. */
   graphMemory(): GraphMemory {
-    return this.#recorder.memory();
+    return this.#blocks.memory();
   }
 
   /**
@@ -210,7 +199,7 @@ export class CudaBackend implements Backend {
    * each replay. Throws CaptureError when the body reads values, or does what no graph can hold.
    */
   capture<T>(memory: GraphMemory, body: () => T): CudaGraph<T> {
-    this.#products(); // starting it is not possible while a graph is captured
+    void this.#libraries.cublas; // starting it is not possible while a graph is captured
     return this.#recorder.capture(memory, body);
   }
 
@@ -227,7 +216,7 @@ export class CudaBackend implements Backend {
   }
 
   read(from: Storage, offset: number, to: Uint8Array): void {
-    this.#recorder.forbid("values are read");
+    this.#blocks.forbid("values are read");
     const ring = this.#staging;
     for (let start = 0; start < to.length; start += ring.most) {
       const part = to.subarray(start, start + ring.most);
@@ -264,13 +253,13 @@ export class CudaBackend implements Backend {
 
   /** Copies bytes between tensors' memory without a kernel, as fast as the device can. */
   copy(to: Storage, from: Storage, bytes: number): void {
-    this.#recorder.forbid("memory is copied without a kernel");
+    this.#blocks.forbid("memory is copied without a kernel");
     this.#driver.copyOnDevice(to.address, from.address, bytes, this.#stream);
   }
 
   /** Seconds that the device takes for what `work` launches, gaps between launches included. Waits for it. */
   seconds(work: () => void): number {
-    this.#recorder.forbid("time is measured");
+    this.#blocks.forbid("time is measured");
     const [start, end] = this.#timer ??= [this.#timedEvent(), this.#timedEvent()];
     this.#driver.recordEvent(start, this.#stream);
     work();
@@ -280,7 +269,7 @@ export class CudaBackend implements Backend {
   }
 
   synchronize(): Promise<void> {
-    this.#recorder.forbid("the device is waited for");
+    this.#blocks.forbid("the device is waited for");
     return this.#launcher.settle();
   }
 
@@ -288,36 +277,16 @@ export class CudaBackend implements Backend {
     return this.#driver.createEvent({ timed: true });
   }
 
-  #compiler(): Nvrtc {
-    return this.#nvrtc ??= new Nvrtc(findCudaLibrary("nvrtc", this.#major));
-  }
-
-  #products(): Cublas {
-    if (this.#cublas) return this.#cublas;
-    const [path, ltPath] = (["cublas", "cublasLt"] as const)
-      .map((name) => findCudaLibrary(name, this.#major));
-    this.#cublas = new Cublas(path, ltPath, this.#stream);
-    this.#cublas.allowTf32 = Deno.env.get("DENOTRON_TF32") === "1";
-    const address = this.#driver.allocate(workspaceBytes);
-    this.#cublas.useWorkspace(address, workspaceBytes);
-    this.#workspace = { address, bytes: workspaceBytes };
-    return this.#cublas;
-  }
-
   #attentionDevice(): AttentionDevice {
-    const recorder = this.#recorder;
+    const blocks = this.#blocks;
     return {
-      open: () => {
-        this.#compiler(); // cuDNN looks for both, and must find those that are chosen
-        this.#products();
-        return new Cudnn(findCudaLibrary("cudnn", this.#major), this.#stream);
-      },
+      open: () => this.#libraries.openCudnn(),
       check: (compute) => checkAttention(this, compute),
-      take: (bytes) => recorder.take(bytes),
-      give: (block) => recorder.give(block),
+      take: (bytes) => blocks.take(bytes),
+      give: (block) => blocks.give(block),
       wait: () => this.#launcher.synchronize(),
       get capturing() {
-        return recorder.capturing;
+        return blocks.capturing;
       },
     };
   }
@@ -350,7 +319,7 @@ export class CudaBackend implements Backend {
     params: unknown,
   ): void {
     const kernel = op.kernel!, bytes = cuda.scratch?.(inputs, outputs, params) ?? 0;
-    const scratch = bytes > 0 ? this.#recorder.take(bytes) : null;
+    const scratch = bytes > 0 ? this.#blocks.take(bytes) : null;
     const at = scratch ? scratch.segment.address + scratch.offset : 0;
     try {
       kernel.arguments(this.#launcher.arguments, inputs, outputs, params);
@@ -363,7 +332,7 @@ export class CudaBackend implements Backend {
         this.#launcher.launch(op.name, family.find(entry, shared), launch, at);
       }
     } finally {
-      if (scratch) this.#recorder.give(scratch);
+      if (scratch) this.#blocks.give(scratch);
     }
   }
 
@@ -377,18 +346,12 @@ export class CudaBackend implements Backend {
       );
     }
     const [outs, width] = weights.shape, at = { x: scratch + x, y: scratch + y };
-    this.#products8().multiply({ outs, rows, width, weights: addressOf(weights), ...at });
-  }
-
-  #products8(): CublasLt {
-    this.#products(); // which comes with a workspace that they share: work is in order
-    const path = (): string => findCudaLibrary("cublasLt", this.#major);
-    return this.#cublasLt ??= new CublasLt(path(), this.#stream, this.#workspace!);
+    this.#libraries.cublasLt.multiply({ outs, rows, width, weights: addressOf(weights), ...at });
   }
 
   #multiply(product: MatrixProduct): void {
     const { a, c, accumulate } = product;
-    if (a.shape.at(-1) !== 0) return this.#products().multiply(gemmOf(product));
+    if (a.shape.at(-1) !== 0) return this.#libraries.cublas.multiply(gemmOf(product));
     if (!accumulate) this.run(fill, [c], [c], { value: 0 }); // a product of nothing
   }
 

@@ -14,9 +14,7 @@ import type { View } from "../op.ts";
 import type { Storage } from "../storage.ts";
 import type { Graph } from "./backend.ts";
 import type { CudaLauncher } from "./cuda_launcher.ts";
-import type { BlockSource } from "./cuda_memory.ts";
-import { GraphBlocks, type GraphMemory } from "./graph_memory.ts";
-import type { MemoryBlock } from "./pool.ts";
+import type { GraphBlocks, GraphMemory } from "./graph_memory.ts";
 
 /** What a graph needs for as long as it may be replayed. */
 class Holdings implements Disposable {
@@ -76,67 +74,38 @@ export class CudaGraph<T> implements Graph<T> {
   }
 }
 
-/** Captures graphs on one stream, and knows which memory is whose while it does. */
+/** Captures graphs on one stream. */
 export class GraphRecorder {
   readonly #driver: CudaDriver;
   readonly #stream: Deno.PointerObject;
   readonly #launcher: CudaLauncher;
   readonly #blocks: GraphBlocks;
-  #capture: { readonly memory: GraphMemory; readonly holdings: Holdings } | null = null;
+  #holdings: Holdings | null = null;
 
-  /** Captures what `launcher` starts on `stream`; memory is that of `device`. */
+  /** Captures what `launcher` starts on `stream`; what graphs make lies in `blocks`. */
   constructor(
     driver: CudaDriver,
     stream: Deno.PointerObject,
     launcher: CudaLauncher,
-    device: BlockSource,
+    blocks: GraphBlocks,
   ) {
-    [this.#driver, this.#stream] = [driver, stream];
-    [this.#launcher, this.#blocks] = [launcher, new GraphBlocks(device)];
-  }
-
-  /** Whether a graph is captured now. */
-  get capturing(): boolean {
-    return this.#capture !== null;
-  }
-
-  /** Memory for graphs. */
-  memory(): GraphMemory {
-    return this.#blocks.memory();
-  }
-
-  /** A block for what is computed now: of the device, or of the graph that is captured. */
-  take(bytes: number): MemoryBlock {
-    return this.#blocks.take(bytes, this.#capture?.memory);
-  }
-
-  /** Gives a block back to where it came from. */
-  give(block: MemoryBlock): void {
-    this.#blocks.give(block);
-  }
-
-  /** Throws CaptureError while a graph is captured, for nothing is computed then. */
-  forbid(what: string): void {
-    if (!this.#capture) return;
-    throw new CaptureError(
-      `graph: ${what} while a graph is captured, when nothing is computed. Do it after replay().`,
-    );
+    [this.#driver, this.#stream, this.#launcher, this.#blocks] = [driver, stream, launcher, blocks];
   }
 
   /** Keeps the memory of tensors that an op of the graph reads or writes. */
   hold(views: readonly View[]): void {
-    if (!this.#capture) return;
+    if (!this.#holdings) return;
     for (const { storage } of views) {
-      if (!this.#blocks.owns(storage.block)) this.#capture.holdings.hold(storage);
+      if (!this.#blocks.owns(storage.block)) this.#holdings.hold(storage);
     }
   }
 
   /** Makes a copy of `bytes` to the device part of the graph; false while none is captured. */
   write(to: Storage, offset: number, bytes: Uint8Array): boolean {
-    if (!this.#capture) return false;
+    if (!this.#holdings) return false;
     this.hold([{ storage: to } as View]);
     if (bytes.length === 0) return true;
-    const from = this.#capture.holdings.keep(bytes);
+    const from = this.#holdings.keep(bytes);
     this.#driver.copyToDevice(to.address + offset, from, bytes.length, this.#stream);
     return true;
   }
@@ -146,10 +115,14 @@ export class GraphRecorder {
    * CaptureError when it does, or when the driver refuses something in it.
    */
   capture<T>(memory: GraphMemory, body: () => T): CudaGraph<T> {
-    this.forbid("another one is captured");
+    this.#blocks.forbid("another one is captured");
     const holdings = new Holdings(this.#driver), names = new Map<number, string>();
     try {
-      const [graph, result] = this.#record({ memory, holdings }, names, body);
+      const [graph, result] = this.#record(
+        memory,
+        holdings,
+        () => this.#launcher.remembering(names, body),
+      );
       const [size, executable] = this.#instantiate(graph);
       return new CudaGraph(result, size, () => this.#launcher.replay(executable), () => {
         this.#driver.synchronize(this.#stream); // it may be at work
@@ -166,20 +139,20 @@ export class GraphRecorder {
   }
 
   #record<T>(
-    capture: { readonly memory: GraphMemory; readonly holdings: Holdings },
-    names: Map<number, string>,
+    memory: GraphMemory,
+    holdings: Holdings,
     body: () => T,
   ): [graph: Deno.PointerObject, result: T] {
     this.#driver.beginCapture(this.#stream);
-    this.#capture = capture;
+    this.#holdings = holdings;
     let result: T;
     try {
-      result = this.#launcher.remembering(names, body);
+      result = this.#blocks.capture(memory, body);
     } catch (error) {
       this.#abandon();
       throw error;
     } finally {
-      this.#capture = null;
+      this.#holdings = null;
     }
     return [this.#driver.endCapture(this.#stream), result];
   }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { CaptureError } from "../errors.ts";
 import { type MemoryBlock, type MemorySegment, Pool } from "./pool.ts";
 
 /** Where blocks come from. */
@@ -81,14 +82,23 @@ export class GraphMemory implements Disposable {
   }
 }
 
-/** Blocks of a device and of its graph memories, each of which goes back to where it came from. */
+/**
+ * Blocks of a device and of its graph memories, each of which goes back to where it came from. While a graph is captured,
+ * what is made lies in its memory.
+ */
 export class GraphBlocks {
   readonly #device: Blocks;
   readonly #owners = new Map<MemorySegment, GraphMemory>();
+  #captured: GraphMemory | null = null;
 
   /** Blocks of a device; there are no graph memories yet. */
   constructor(device: Blocks) {
     this.#device = device;
+  }
+
+  /** Whether a graph is captured now. */
+  get capturing(): boolean {
+    return this.#captured !== null;
   }
 
   /** Memory for graphs. */
@@ -96,12 +106,12 @@ export class GraphBlocks {
     return new GraphMemory(this.#device, this.#owners);
   }
 
-  /** A block of the memory of the graph that is captured, or of the device. */
-  take(bytes: number, captured: GraphMemory | undefined): MemoryBlock {
-    return (captured ?? this.#device).take(bytes);
+  /** A block for what is computed now: of the device, or of the graph that is captured. */
+  take(bytes: number): MemoryBlock {
+    return (this.#captured ?? this.#device).take(bytes);
   }
 
-  /** Gives a block back. */
+  /** Gives a block back to where it came from. */
   give(block: MemoryBlock): void {
     (this.#owners.get(block.segment) ?? this.#device).give(block);
   }
@@ -109,5 +119,23 @@ export class GraphBlocks {
   /** Whether a block is part of a graph memory. */
   owns(block: MemoryBlock): boolean {
     return this.#owners.has(block.segment);
+  }
+
+  /** Throws CaptureError while a graph is captured, for nothing is computed then. */
+  forbid(what: string): void {
+    if (!this.capturing) return;
+    throw new CaptureError(
+      `graph: ${what} while a graph is captured, when nothing is computed. Do it after replay().`,
+    );
+  }
+
+  /** Runs `body`, of which a graph is captured. What it makes lies in `memory`. */
+  capture<T>(memory: GraphMemory, body: () => T): T {
+    this.#captured = memory;
+    try {
+      return body();
+    } finally {
+      this.#captured = null;
+    }
   }
 }
