@@ -32,6 +32,17 @@ static float largest(const float *scores, int64_t n) {
   return top;
 }
 
+// Reads a row of logits. Returns the largest.
+static float load_row(const real *logits, float *scores, int64_t n) {
+  float top = -INFINITY;
+#pragma omp simd reduction(max : top)
+  for (int64_t i = 0; i < n; i++) {
+    const float score = scores[i] = load(logits + i);
+    top = score > top ? score : top;
+  }
+  return top;
+}
+
 // The first place of a number; 0 if there is none.
 static int64_t find(const float *scores, int64_t n, float number) {
   for (int64_t start = 0; start < n; start += CHUNK) {
@@ -129,8 +140,9 @@ static int64_t draw(const float *weights, int64_t n, double share) {
   return last;
 }
 
-static int64_t choose(const float *scores, float *weights, int64_t n, const double *controls, int32_t *candidates) {
-  const float top = largest(scores, n);
+// `top` is the largest score.
+static int64_t choose(const float *scores, float top, float *weights, int64_t n, const double *controls,
+                      int32_t *candidates) {
   const int64_t best = find(scores, n, top);
   const double temperature = controls[TEMPERATURE];
   if (temperature == 0.0) return best;
@@ -148,8 +160,7 @@ static int64_t choose(const float *scores, float *weights, int64_t n, const doub
 }
 
 // ln Σ e^logit; NaN when a logit is NaN or +∞, or all are -∞.
-static float log_sum_exp(const float *scores, int64_t n) {
-  const float top = largest(scores, n);
+static float log_sum_exp(const float *scores, float top, int64_t n) {
   float sum;
   SUM_OVER_ROW(sum, n, exp_f32(scores[i] - top))
   return top + log_f32(sum);
@@ -179,14 +190,16 @@ KERNEL(sample) {
       status = OUT_OF_MEMORY;
       continue;
     }
-    for (int64_t i = 0; i < vocab; i++) scores[i] = load(logits + row * vocab + i);
-    const float total = log_sum_exp(scores, vocab);
+    float top = load_row(logits + row * vocab, scores, vocab);
+    const float total = log_sum_exp(scores, top, vocab);
     ids[row] = -1, logProbs[row] = NAN, totals[row] = total;
     if (!isfinite(total)) continue;
-    edit(scores, edited + offsets[row], edits + 2 * offsets[row], offsets[row + 1] - offsets[row]);
+    const int64_t edited_here = offsets[row + 1] - offsets[row];
+    edit(scores, edited + offsets[row], edits + 2 * offsets[row], edited_here);
     const double limit = controls[row * CONTROLS + LIMIT];
     const int64_t n = limit > 0.0 && limit < (double)vocab ? (int64_t)limit : vocab;
-    const int64_t id = choose(scores, weights, n, controls + row * CONTROLS, candidates);
+    if (edited_here > 0 || n < vocab) top = largest(scores, n);
+    const int64_t id = choose(scores, top, weights, n, controls + row * CONTROLS, candidates);
     if (scores[id] == -INFINITY || scores[id] != scores[id]) continue; // nothing is allowed
     ids[row] = (int32_t)id, logProbs[row] = load(logits + row * vocab + id) - total;
   }

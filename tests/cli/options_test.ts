@@ -15,6 +15,9 @@ import {
   texts,
 } from "../../cli/options.ts";
 import { editDistance, nearest } from "../../text/spelling.ts";
+import { runScript } from "../ffi/support.ts";
+
+const module = new URL("../../cli/options.ts", import.meta.url).href;
 
 const options = {
   model: required(text("MODEL", "What to run")),
@@ -67,16 +70,13 @@ Deno.test("--help and -h ask for help whatever else is missing", () => {
   assert.equal(parse("-h"), null);
 });
 
-Deno.test("paths are those of the folder that deno task was started in", () => {
-  const before = Deno.env.get("INIT_CWD");
-  try {
-    Deno.env.set("INIT_CWD", "/somewhere");
-    assert.equal(parse("--model", "m", "--file", "a/../b")?.file, "/somewhere/b");
-    assert.equal(parse("--model", "m", "--file", "/abs")?.file, "/abs");
-  } finally {
-    if (before === undefined) Deno.env.delete("INIT_CWD");
-    else Deno.env.set("INIT_CWD", before);
-  }
+Deno.test("paths are those of the folder that deno task was started in", async () => {
+  const script = `import { parseOptions, path } from ${JSON.stringify(module)};
+    const options = { file: path("FILE", "A file") };
+    const command = { name: "try", summary: "Tries options.", options, examples: [] };
+    for (const file of ["a/../b", "/abs"]) console.log(parseOptions(command, ["--file", file]).file);`;
+  const { stdout } = await runScript(script, { INIT_CWD: "/somewhere" });
+  assert.equal(stdout, "/somewhere/b\n/abs");
 });
 
 const mistakes: readonly (readonly [args: string, message: string])[] = [
