@@ -102,11 +102,12 @@ static void multiply_strip(const Task *t, int64_t tile, int64_t panel, int64_t p
 }
 
 // Panels [from, to), which stay in the second-level cache while all rows pass by: a tile's results then go to few pages.
-// Meanwhile the next block is fetched.
+// Meanwhile the next block is fetched, if there is one.
 static void multiply_block(const Task *t, int64_t from, int64_t to) {
+  const int64_t ahead = to * PANEL < t->outs ? to - from : 0;
   for (int64_t tile = 0; tile < t->tiles; tile++)
     for (int64_t panel = from; panel < to; panel += PAIR)
-      multiply_strip(t, tile, panel, smaller(PAIR, to - panel), to - from);
+      multiply_strip(t, tile, panel, smaller(PAIR, to - panel), ahead);
 }
 
 // Slots: 0 y, 1 x, 2 packed, 3 rows, 4 out, 5 in.
