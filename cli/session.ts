@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { Turns } from "../engine/mod.ts";
 import { type Decoder, type KvCache, type SampleOptions, sampleToken } from "../nn/mod.ts";
 import { noGrad, RandomKey, scope, Tensor } from "../tensor/mod.ts";
 
@@ -59,21 +60,18 @@ export class Session implements Disposable {
     }
     const key = new RandomKey(seed).derive("generate").derive(sample);
     let fresh = this.#recall(prompt, Math.min(context, prompt.length + maxTokens));
-    let turn = performance.now();
+    const turns = new Turns(turnMs);
     for (let made = 0; made < maxTokens; made++) {
       for (; fresh.length > promptPiece; fresh = fresh.slice(promptPiece)) {
         this.#read(fresh.slice(0, promptPiece));
-        await nextTurn();
+        await turns.give();
         if (signal?.aborted) return "interrupted";
       }
       const logits = this.#read(fresh).subarray(0, options.vocabularySize);
       const id = sampleToken(likelyOnly(logits, options), options, key.uniform(this.#held.length));
       if (ends.has(id)) return "end";
       yield id;
-      if (performance.now() - turn > turnMs) {
-        await nextTurn();
-        turn = performance.now();
-      }
+      if (turns.isDue) await turns.give();
       if (signal?.aborted) return "interrupted";
       if (this.#held.length === context) return made + 1 < maxTokens ? "context" : "length";
       fresh = [id];
@@ -137,8 +135,4 @@ function likelyOnly(
   const most = logits.reduce((a, b) => Math.max(a, b));
   const least = most + temperature * Math.log(minP);
   return logits.map((logit) => logit >= least ? logit : -Infinity);
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
 }

@@ -25,6 +25,7 @@ import {
 import { Runner } from "./runner.ts";
 import { type Drawn, drawTokens } from "./sampler.ts";
 import { type Plan, Scheduler } from "./scheduler.ts";
+import { Turns } from "./turns.ts";
 
 /** Sizes and limits of an engine. */
 export interface EngineOptions {
@@ -63,7 +64,7 @@ export interface PromptCompletion extends Completion {
 }
 
 const mostDefaultKvBytes = 1024 ** 3;
-/** How often others get a turn, such as the readers of a socket. A turn takes about a millisecond. */
+/** How often others get a turn, such as the readers of a socket. */
 const turnMs = 8;
 
 /**
@@ -220,14 +221,11 @@ export class Engine implements Disposable {
   async #drive(): Promise<void> {
     if (this.#driving) return;
     this.#driving = true;
-    let turn = performance.now();
+    const turns = new Turns(turnMs);
     while (this.busy) {
       this.step();
       await Promise.resolve();
-      if (!this.busy || performance.now() - turn < turnMs) continue;
-      // Other ways to wait do not let sockets be read.
-      await new Promise((resolve) => setTimeout(resolve, 0));
-      turn = performance.now();
+      if (this.busy && turns.isDue) await turns.give();
     }
     this.#driving = false;
   }

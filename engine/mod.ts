@@ -25,3 +25,4 @@ export { kvBytesPerToken } from "./kv_blocks.ts";
 export type { HistogramSnapshot, MetricsSnapshot } from "./metrics.ts";
 export * from "./request.ts";
 export { TextWatcher } from "./text_watcher.ts";
+export { Turns } from "./turns.ts";

@@ -3,13 +3,16 @@
  *
  * @module
  */
-import { setImmediate } from "node:timers/promises";
 import { join } from "node:path";
+import { Turns } from "../engine/mod.ts";
 import { Checkpoints } from "./checkpoint.ts";
 import type { TrainOptions, TrainResult } from "./options.ts";
 import type { RunSink, Stage } from "./stage.ts";
 import { ResumeError, TrainingState } from "./state.ts";
 import { Stepper } from "./step.ts";
+
+/** How often others get a turn between two steps, such as the listener of Ctrl-C. */
+const turnMs = 200;
 
 /**
  * Trains until the steps are made, the batches end, the held-out loss gets no lower, or `run.interrupted`. In the end the
@@ -84,6 +87,7 @@ class Loop<B> {
 
   async run(): Promise<TrainResult> {
     this.#start();
+    const turns = new Turns(turnMs);
     let reason = this.#reasonToStop();
     while (reason === null) {
       const start = performance.now();
@@ -94,7 +98,7 @@ class Loop<B> {
         if (this.#isDue(this.#options.evaluateEvery)) await this.#evaluate();
         if (this.#isDue(this.#options.sampleEvery)) await this.#sample();
         if (this.#isDue(this.#options.checkpointEvery)) this.#save();
-        await setImmediate(); // lets signals, timers and sockets have their turn
+        if (turns.isDue) await turns.give();
         reason = this.#reasonToStop();
       }
     }
