@@ -120,12 +120,12 @@ static __attribute__((noinline)) void load_transposed_edge(View v, int64_t count
       ((word *)block)[p * LANES + j] = word_at(v.data + j * v.outer + p * K_PER_WORD, 1, depth - p * K_PER_WORD);
 }
 INLINE void load_transposed(View v, int64_t count, int64_t depth, vi block[LANES]) {
-  if (count < LANES || depth < LANES * K_PER_WORD) {
+  if (depth < LANES * K_PER_WORD) {
     load_transposed_edge(v, count, depth, block);
     return;
   }
 #pragma GCC unroll 16
-  for (int j = 0; j < LANES; j++) block[j] = words_along(v.data + j * v.outer);
+  for (int j = 0; j < LANES; j++) block[j] = j < count ? words_along(v.data + j * v.outer) : (vi){0};
   transpose(block);
 }
 

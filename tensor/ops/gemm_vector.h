@@ -26,19 +26,39 @@ INLINE vf multiply_add(vf acc, word a, vi b) {
 #endif
 }
 
+// The same with `a` read by the multiply-add itself, where there is such an instruction.
+INLINE vf multiply_add_from(vf acc, const word *a, vi b) {
+#if defined(__AVX512F__) && K_PER_WORD == 2
+  __asm__("vdpbf16ps %1%{1to16%}, %2, %0" : "+v"(acc) : "m"(*a), "v"(b));
+  return acc;
+#elif defined(__AVX512F__)
+  __asm__("vfmadd231ps %1%{1to16%}, %2, %0" : "+v"(acc) : "m"(*a), "v"(b));
+  return acc;
+#else
+  return multiply_add(acc, *a, b);
+#endif
+}
+
+// acc[v] + a·b[v] for row number `row`. A word of A is broadcast once for all vectors of B, or read by each multiply-add:
+// fewer instructions, more reads. Rows in turn do the one or the other, so that neither fetching instructions nor reading
+// holds up the multipliers, least of all when the core's other thread takes its half of both.
+INLINE void multiply_row(vf *acc, const word *a, const vi *b, const int vectors, const int row) {
+#pragma GCC unroll 4
+  for (int v = 0; v < vectors; v++)
+    acc[v] = row % 2 ? multiply_add_from(acc[v], a, b[v]) : multiply_add(acc[v], *a, b[v]);
+}
+
 // c[i][0..NR) = sum over p of a[i][p]·b[p], added to what c holds if `add`.
 INLINE void vector_product(const int rows, int64_t words, const word *a, const int64_t a_row, const int64_t a_step,
                            const word *b, float *c, int64_t c_row, int add) {
   vf acc[MR][2];
 #pragma GCC unroll 16
   for (int i = 0; i < rows; i++) acc[i][0] = acc[i][1] = (vf){0};
+#pragma GCC unroll 2
   for (int64_t p = 0; p < words; p++, a += a_step, b += NR) {
-    const vi b0 = *(const vi *)b, b1 = *(const vi *)(b + LANES);
+    const vi vectors[2] = {*(const vi *)b, *(const vi *)(b + LANES)};
 #pragma GCC unroll 16
-    for (int i = 0; i < rows; i++) {
-      acc[i][0] = multiply_add(acc[i][0], a[i * a_row], b0);
-      acc[i][1] = multiply_add(acc[i][1], a[i * a_row], b1);
-    }
+    for (int i = 0; i < rows; i++) multiply_row(acc[i], a + i * a_row, vectors, 2, i);
   }
 #pragma GCC unroll 16
   for (int i = 0; i < rows; i++) {

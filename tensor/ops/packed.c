@@ -4,7 +4,7 @@
 #include "gemm_vector.h"
 #include "scratch.h"
 
-enum { PANEL = 32, PAIR = 2, BLOCK_PANELS = 8, CACHE_LINE = 64 };
+enum { PANEL = 32, PAIR = 2, BLOCK_PANELS = 8, SHARE_BLOCKS = 6 };
 
 // Slots: 0 packed, 1 weight: [out, in], 2 out, 3 in.
 KERNEL(pack_rows) {
@@ -27,25 +27,25 @@ typedef struct {
   const float *w;
   int64_t panelStep;
   const char *ahead;
+  int64_t aheadStep; // bytes
 } Strip;
 
-// sums[r] = or += x[..][r]·w for `rows` rows and `panels` panels of weights, two vectors of each; x: [depth, MR].
-static inline __attribute__((always_inline)) void multiply_panels(const int rows, const int panels, int64_t depth,
-                                                                  const float *x, Strip s, float *sums,
-                                                                  int64_t sumsRow, int add) {
+// sums[r] = or += x[..][r]·w for `rows` rows and `panels` panels of weights, two vectors of each; x: [depth, A_COLUMN].
+INLINE void multiply_panels(const int rows, const int panels, int64_t depth, const float *x, Strip s, float *sums,
+                            int64_t sumsRow, int add) {
   vf acc[MR][2 * PAIR];
 #pragma GCC unroll 16
   for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
     for (int v = 0; v < 2 * panels; v++) acc[r][v] = (vf){0};
-  for (int64_t i = 0; i < depth; i++, x += MR, s.w += PANEL, s.ahead += CACHE_LINE) {
+#pragma GCC unroll 2
+  for (int64_t i = 0; i < depth; i++, x += A_COLUMN, s.w += PANEL, s.ahead += s.aheadStep) {
     if (panels == 1) __builtin_prefetch(s.ahead, 0, 2);
-#pragma GCC unroll 16
-    for (int r = 0; r < rows; r++) {
+    vi w[2 * PAIR];
 #pragma GCC unroll 4
-      for (int v = 0; v < 2 * panels; v++)
-        acc[r][v] += x[r] * *(const vfu *)(s.w + v / 2 * s.panelStep + v % 2 * LANES);
-    }
+    for (int v = 0; v < 2 * panels; v++) w[v] = *(const vi *)(s.w + v / 2 * s.panelStep + v % 2 * LANES);
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++) multiply_row(acc[r], (const word *)x + r, w, 2 * panels, r);
   }
 #pragma GCC unroll 16
   for (int r = 0; r < rows; r++)
@@ -73,17 +73,25 @@ static void multiply_rows(int64_t rows, int64_t panels, int64_t depth, const flo
 }
 
 typedef struct {
-  const float *weights, *x; // x: tiles of rows, [width, MR] each
+  const float *weights, *x; // x: tiles of rows, [width, A_COLUMN] each
   int64_t rows, tiles, outs, width;
   float *y;
 } Task;
 
-// Panels [panel, panel + panels) for one tile of rows. The first two tiles each ask for one half of the panels that come
-// `ahead` panels later.
+// Rows of x in the order in which a tile of them is multiplied.
+static void pack_tile(const Task *t, const float *x, int64_t tile, float *tiles) {
+  const int64_t row = t->rows * tile / t->tiles, left = smaller(t->rows - row, A_COLUMN);
+  word *to = (word *)(tiles + tile * t->width * A_COLUMN);
+  pack_columns((View){x + row * t->width, t->width, 1}, left, t->width, t->width, A_COLUMN, to);
+}
+
+// Panels [panel, panel + panels) for one tile of rows. Each tile asks for its share of the panels that come `ahead` panels
+// later.
 static void multiply_strip(const Task *t, int64_t tile, int64_t panel, int64_t panels, int64_t ahead) {
   const int64_t first = panel * PANEL, columns = smaller(panels * PANEL, t->outs - first);
   const int64_t panelStep = t->width * PANEL, depth = block_depth(t->width);
   const int64_t row = t->rows * tile / t->tiles, rows = t->rows * (tile + 1) / t->tiles - row;
+  const int64_t aheadStep = (PANEL * (int64_t)sizeof(float) + t->tiles - 1) / t->tiles;
   const int direct = columns == panels * PANEL;
   float edge[MR * PAIR * PANEL];
   float *sums = direct ? t->y + row * t->outs + first : edge;
@@ -91,23 +99,32 @@ static void multiply_strip(const Task *t, int64_t tile, int64_t panel, int64_t p
   for (int64_t i = 0; i < t->width; i += depth) {
     const int64_t inputs = smaller(depth, t->width - i);
     const float *w = t->weights + panel * panelStep + i * PANEL;
-    const char *next = (const char *)(w + (tile < 2 ? ahead : 0) * panelStep) + tile % 2 * inputs * CACHE_LINE;
+    const char *next = (const char *)(w + ahead * panelStep) + tile * inputs * aheadStep;
     for (int64_t v = 0; v < PANEL; v += 2 * LANES)
-      multiply_rows(rows, panels, inputs, t->x + (tile * t->width + i) * MR, (Strip){w + v, panelStep, next}, sums + v,
-                    sumsRow, i > 0);
+      multiply_rows(rows, panels, inputs, t->x + (tile * t->width + i) * A_COLUMN,
+                    (Strip){w + v, panelStep, next, aheadStep}, sums + v, sumsRow, i > 0);
   }
   if (direct) return;
   for (int64_t r = 0; r < rows; r++)
     memcpy(t->y + (row + r) * t->outs + first, edge + r * sumsRow, sizeof(float) * (size_t)columns);
 }
 
-// Panels [from, to), which stay in the second-level cache while all rows pass by: a tile's results then go to few pages.
-// Meanwhile the next block is fetched, if there is one.
-static void multiply_block(const Task *t, int64_t from, int64_t to) {
-  const int64_t ahead = to * PANEL < t->outs ? to - from : 0;
+// Panels [from, to) of a share that ends at `end`. They stay in the second-level cache while all rows pass by: a tile's
+// results then go to few pages. Meanwhile the next block is fetched, if there is one.
+static void multiply_block(const Task *t, int64_t from, int64_t to, int64_t end) {
+  const int64_t ahead = to < end ? to - from : 0;
   for (int64_t tile = 0; tile < t->tiles; tile++)
     for (int64_t panel = from; panel < to; panel += PAIR)
       multiply_strip(t, tile, panel, smaller(PAIR, to - panel), ahead);
+}
+
+// A thread's share of the panels, of which few rows take two at a time. It is cut into several blocks,
+// since nobody asks for the first one ahead.
+static void multiply_share(const Task *t, int64_t panels, int64_t thread, int64_t threads) {
+  const int64_t unit = t->rows <= 3 ? PAIR : 1, units = (panels + unit - 1) / unit;
+  const int64_t from = units * thread / threads * unit, end = smaller(units * (thread + 1) / threads * unit, panels);
+  const int64_t block = smaller(round_up((end - from + SHARE_BLOCKS - 1) / SHARE_BLOCKS, unit), BLOCK_PANELS);
+  for (int64_t panel = from; panel < end; panel += block) multiply_block(t, panel, smaller(end, panel + block), end);
 }
 
 // Slots: 0 y, 1 x, 2 packed, 3 rows, 4 out, 5 in.
@@ -117,23 +134,22 @@ KERNEL(linear_packed) {
   if (t.rows <= 0 || t.outs <= 0) return OK;
   if (t.width <= 0) return memset(t.y, 0, sizeof(float) * (size_t)(t.rows * t.outs)), OK;
   t.tiles = (t.rows + MR - 1) / MR;
-  float *tiles = thread_scratch((size_t)(t.tiles * t.width * MR));
+  float *tiles = thread_scratch((size_t)(t.tiles * t.width * A_COLUMN));
   if (!tiles) return OUT_OF_MEMORY;
-  for (int64_t tile = 0; tile < t.tiles; tile++) {
-    const int64_t row = t.rows * tile / t.tiles, rows = t.rows * (tile + 1) / t.tiles - row;
-    for (int64_t r = 0; r < rows; r++)
-      for (int64_t i = 0; i < t.width; i++) tiles[(tile * t.width + i) * MR + r] = x[(row + r) * t.width + i];
-  }
   t.x = tiles;
   const int64_t panels = (t.outs + PANEL - 1) / PANEL;
   // Weights are read once: few rows cost what reading costs, about eight rows' worth.
-  if ((t.rows + 8) * t.outs * t.width <= 16 * PARALLEL_WORK) return multiply_block(&t, 0, panels), OK;
-  // Every thread gets as many panels, in blocks of about one size; few rows take panels by twos.
-  const int64_t threads = omp_get_max_threads(), share = (panels + threads - 1) / threads, unit = t.rows <= 3 ? PAIR : 1;
-  const int64_t blocks = (share + BLOCK_PANELS - 1) / BLOCK_PANELS;
-  const int64_t block = round_up((share + blocks - 1) / blocks, unit);
-#pragma omp parallel for schedule(static)
-  for (int64_t panel = 0; panel < panels; panel += block)
-    multiply_block(&t, panel, smaller(panels, panel + block));
+  const int alone = (t.rows + 8) * t.outs * t.width <= 16 * PARALLEL_WORK;
+  if (alone || t.tiles == 1)
+    for (int64_t tile = 0; tile < t.tiles; tile++) pack_tile(&t, x, tile, tiles);
+  if (alone) return multiply_share(&t, panels, 0, 1), OK;
+#pragma omp parallel
+  {
+    if (t.tiles > 1) {
+#pragma omp for schedule(static)
+      for (int64_t tile = 0; tile < t.tiles; tile++) pack_tile(&t, x, tile, tiles);
+    }
+    multiply_share(&t, panels, omp_get_thread_num(), omp_get_num_threads());
+  }
   return OK;
 }
