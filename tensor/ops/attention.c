@@ -119,6 +119,9 @@ KERNEL(attention) {
   amx = tiles_granted();
   if (amx) bytes = amx_tiles_bytes(&a);
 #endif
+  // Where many sequences have one query each, a thread takes all heads of one: they lie side by side in memory.
+  const int decodes = a.queryOffsets[a.sequences] == a.sequences && a.sequences >= 4 * omp_get_max_threads();
+  const int64_t chunk = decodes ? a.kvHeads : 1;
   int32_t status = OK;
 #pragma omp parallel if (attention_products(&a) > PARALLEL_WORK)
   {
@@ -128,7 +131,7 @@ KERNEL(attention) {
       status = OUT_OF_MEMORY;
     }
     // From the last block to the first: under a causal mask the last ones are the longest.
-#pragma omp for schedule(dynamic, 1)
+#pragma omp for schedule(dynamic, chunk)
     for (int64_t item = items - 1; item >= 0; item--) {
       const int64_t block = item / a.kvHeads, sequence = sequence_of_block(&a, block);
       const Stretch s = stretch_of(&a, sequence, item % a.kvHeads);

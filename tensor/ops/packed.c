@@ -109,22 +109,34 @@ static void multiply_strip(const Task *t, int64_t tile, int64_t panel, int64_t p
     memcpy(t->y + (row + r) * t->outs + first, edge + r * sumsRow, sizeof(float) * (size_t)columns);
 }
 
-// Panels [from, to) of a share that ends at `end`. They stay in the second-level cache while all rows pass by: a tile's
-// results then go to few pages. Meanwhile the next block is fetched, if there is one.
-static void multiply_block(const Task *t, int64_t from, int64_t to, int64_t end) {
-  const int64_t ahead = to < end ? to - from : 0;
+// Panels [from, to), which stay in the second-level cache while all rows pass by: a tile's results then go to few pages.
+static void multiply_block(const Task *t, int64_t from, int64_t to, int64_t ahead) {
   for (int64_t tile = 0; tile < t->tiles; tile++)
     for (int64_t panel = from; panel < to; panel += PAIR)
       multiply_strip(t, tile, panel, smaller(PAIR, to - panel), ahead);
 }
 
-// A thread's share of the panels, of which few rows take two at a time. It is cut into several blocks,
-// since nobody asks for the first one ahead.
+// A thread's share of the panels, of which few rows take two at a time. It is cut into several blocks, since nobody asks
+// for the first one ahead.
 static void multiply_share(const Task *t, int64_t panels, int64_t thread, int64_t threads) {
   const int64_t unit = t->rows <= 3 ? PAIR : 1, units = (panels + unit - 1) / unit;
   const int64_t from = units * thread / threads * unit, end = smaller(units * (thread + 1) / threads * unit, panels);
   const int64_t block = smaller(round_up((end - from + SHARE_BLOCKS - 1) / SHARE_BLOCKS, unit), BLOCK_PANELS);
-  for (int64_t panel = from; panel < end; panel += block) multiply_block(t, panel, smaller(end, panel + block), end);
+  for (int64_t panel = from; panel < end; panel += block)
+    multiply_block(t, panel, smaller(end, panel + block), panel + block < end ? block : 0);
+}
+
+// Panels for all threads of a parallel region: equal shares, or, where there are many, blocks for whoever is free. The
+// block that comes after those of the others is then likely to be this thread's next.
+static void multiply_together(const Task *t, int64_t panels) {
+  const int64_t threads = omp_get_num_threads(), round = threads * BLOCK_PANELS;
+  if (panels < SHARE_BLOCKS * round) {
+    multiply_share(t, panels, omp_get_thread_num(), threads);
+    return;
+  }
+#pragma omp for schedule(dynamic, 1)
+  for (int64_t panel = 0; panel < panels; panel += BLOCK_PANELS)
+    multiply_block(t, panel, smaller(panels, panel + BLOCK_PANELS), panel + round < panels ? round : 0);
 }
 
 // Slots: 0 y, 1 x, 2 packed, 3 rows, 4 out, 5 in.
@@ -149,7 +161,7 @@ KERNEL(linear_packed) {
 #pragma omp for schedule(static)
       for (int64_t tile = 0; tile < t.tiles; tile++) pack_tile(&t, x, tile, tiles);
     }
-    multiply_share(&t, panels, omp_get_thread_num(), omp_get_num_threads());
+    multiply_together(&t, panels);
   }
   return OK;
 }

@@ -25,6 +25,7 @@ KERNEL(place_heads) {
   const size_t bytes = sizeof(real) * (size_t)(capacity * kvWidth);
   if (keys != oldKeys) memcpy(keys, oldKeys, bytes);
   if (values != oldValues) memcpy(values, oldValues, bytes);
+#pragma omp parallel for if (tokens * width > PARALLEL_WORK)
   for (int64_t token = 0; token < tokens; token++) {
     const real *row = projection + token * width;
     const float *turns = table + positions[token] * pairs * 2;

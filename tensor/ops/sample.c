@@ -162,7 +162,7 @@ static int64_t choose(const float *scores, float top, float *weights, int64_t n,
 // ln Σ e^logit; NaN when a logit is NaN or +∞, or all are -∞.
 static float log_sum_exp(const float *scores, float top, int64_t n) {
   float sum;
-  SUM_OVER_ROW(sum, n, exp_f32(scores[i] - top))
+  SUM_OVER_ROW(sum, n, exp_nonpositive_f32(scores[i] - top))
   return top + log_f32(sum);
 }
 
@@ -183,19 +183,21 @@ KERNEL(sample) {
   int32_t status = OK;
 #pragma omp parallel for schedule(dynamic, 1) if (rows > 1 && rows * vocab > PARALLEL_WORK)
   for (int64_t row = 0; row < rows; row++) {
-    float *scores = thread_scratch((size_t)(3 * vocab)), *weights = scores + vocab;
+    float *room = thread_scratch((size_t)(3 * vocab)), *weights = room + vocab;
     int32_t *candidates = (int32_t *)(weights + vocab);
-    if (!scores) {
+    if (!room) {
 #pragma omp atomic write
       status = OUT_OF_MEMORY;
       continue;
     }
-    float top = load_row(logits + row * vocab, scores, vocab);
+    const int64_t edited_here = offsets[row + 1] - offsets[row];
+    const int inPlace = sizeof(real) == sizeof(float) && edited_here == 0;
+    const float *scores = inPlace ? (const float *)(logits + row * vocab) : room;
+    float top = inPlace ? largest(scores, vocab) : load_row(logits + row * vocab, room, vocab);
     const float total = log_sum_exp(scores, top, vocab);
     ids[row] = -1, logProbs[row] = NAN, totals[row] = total;
     if (!isfinite(total)) continue;
-    const int64_t edited_here = offsets[row + 1] - offsets[row];
-    edit(scores, edited + offsets[row], edits + 2 * offsets[row], edited_here);
+    edit(room, edited + offsets[row], edits + 2 * offsets[row], edited_here);
     const double limit = controls[row * CONTROLS + LIMIT];
     const int64_t n = limit > 0.0 && limit < (double)vocab ? (int64_t)limit : vocab;
     if (edited_here > 0 || n < vocab) top = largest(scores, n);
