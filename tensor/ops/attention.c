@@ -134,7 +134,8 @@ KERNEL(attention) {
 #pragma omp for schedule(dynamic, chunk)
     for (int64_t item = items - 1; item >= 0; item--) {
       const int64_t block = item / a.kvHeads, sequence = sequence_of_block(&a, block);
-      const Stretch s = stretch_of(&a, sequence, item % a.kvHeads);
+      Stretch s = stretch_of(&a, sequence, item % a.kvHeads);
+      s.neighbour = chunk > 1 && s.kvHead > 0 ? -1 : 0;
       const int64_t blockStart = (block - first_block(&a, sequence)) * ROW_BLOCK;
       const int64_t rows = at_most(ROW_BLOCK, s.queries * a.group - blockStart);
       if (!scratch || rows <= 0) continue;

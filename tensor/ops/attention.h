@@ -64,6 +64,7 @@ static inline int64_t at_most(int64_t high, int64_t value) { return value > high
 typedef struct {
   int64_t kvHead, firstQuery, queries, firstKey, keys;
   const int32_t *blocks;
+  int64_t neighbour; // -1 where this thread goes on with the kv head before this one, else 0
 } Stretch;
 
 static inline Stretch stretch_of(const Attention *a, int64_t sequence, int64_t kvHead) {
@@ -81,6 +82,12 @@ static inline int64_t key_token(const Attention *a, const Stretch *s, int64_t ke
 }
 static inline const real *key_row(const Attention *a, const Stretch *s, Operand x, int64_t key) {
   return x.data + key_token(a, s, key) * x.token + s->kvHead * x.head;
+}
+
+// Asks for what the thread will need of the neighbour when it is done with this head: `row` and what follows it. Asked for
+// between the products of this head, it comes meanwhile; all at once, it would hold them up.
+static inline void fetch_neighbour(const Stretch *s, Operand x, const real *row) {
+  __builtin_prefetch(row + s->neighbour * x.head);
 }
 
 // Whether all blocks of a sequence that hold keys are among the tokens.

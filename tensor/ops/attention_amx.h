@@ -16,16 +16,10 @@ static void amx_pack_row(const Attention *a, const real *row, bf16 *packed) {
 // 16 rows → pairs along headDim, [depth / 2] × 16 columns of a matrix with `pitch` columns; no row gives zeros.
 static void amx_pack_along(const Attention *a, const real *const rows[LANES], uint32_t *packed, int64_t pitch) {
   for (int64_t d = 0; d < a->headDim; d += TILE_DEPTH) {
-    const int64_t dims = at_most(TILE_DEPTH, a->headDim - d);
+    const __mmask32 inside = (__mmask32)(((uint64_t)1 << at_most(TILE_DEPTH, a->headDim - d)) - 1);
     vf block[LANES];
-    for (int i = 0; i < LANES; i++) {
-      if (rows[i] && dims == TILE_DEPTH) {
-        memcpy(&block[i], rows[i] + d, sizeof block[i]);
-      } else {
-        block[i] = (vf){0};
-        if (rows[i]) memcpy(&block[i], rows[i] + d, sizeof(bf16) * (size_t)dims);
-      }
-    }
+    for (int i = 0; i < LANES; i++)
+      block[i] = rows[i] ? (vf)_mm512_maskz_loadu_epi16(inside, rows[i] + d) : (vf){0};
     transpose_block(block);
     for (int i = 0; i < LANES; i++) memcpy(packed + (d / 2 + i) * pitch, &block[i], sizeof block[i]);
   }

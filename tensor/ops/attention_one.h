@@ -19,6 +19,8 @@ static inline __attribute__((always_inline)) void score_lanes(const int rows, co
     const int64_t dims = at_most(LANES, a->headDim - d);
     vf block[LANES];
     load_keys_transposed(first + d, a->k.token, keys, dims, block);
+    if (s->neighbour)
+      for (int64_t i = 0; i < keys; i++) fetch_neighbour(s, a->k, first + d + i * a->k.token);
 #pragma GCC unroll 16
     for (int i = 0; i < LANES; i++) {
       if (i >= dims) break;
@@ -42,6 +44,8 @@ static inline __attribute__((always_inline)) void add_value_vectors(const int ro
   for (int64_t j = keys.from; j < keys.to; j++) {
     const real *row = key_row(a, s, a->v, tile + j) + d;
     vf values[COLUMN_VECTORS];
+    if (s->neighbour)
+      for (int v = 0; v < vectors; v++) fetch_neighbour(s, a->v, row + v * LANES);
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; v++) values[v] = load_vector(row + v * LANES, a->headDim - d - v * LANES);
 #pragma GCC unroll 4
