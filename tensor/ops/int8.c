@@ -74,10 +74,12 @@ typedef struct {
 #if defined(__AVX512VNNI__)
 typedef __m512i Sums;
 static inline Sums no_sums(void) { return _mm512_setzero_si512(); }
+// By hand, because GCC moves the sums of many such products to memory and back when it writes the instruction.
 static inline Sums add_products(Sums sums, const uint8_t *x, const int8_t *w) {
   int32_t four;
   memcpy(&four, x, sizeof four);
-  return _mm512_dpbusd_epi32(sums, _mm512_set1_epi32(four), _mm512_loadu_si512(w));
+  __asm__("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(_mm512_set1_epi32(four)), "v"(_mm512_loadu_si512(w)));
+  return sums;
 }
 #else
 typedef int32_t Sums __attribute__((vector_size(4 * OUTPUTS)));

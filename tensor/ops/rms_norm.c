@@ -9,7 +9,7 @@ KERNEL(rms_norm) {
   const real *x = POINTER(const real, 3), *residual = POINTER(const real, 4), *weight = POINTER(const real, 5);
   const int64_t rows = INTEGER(6), dim = INTEGER(7);
   const float eps = FLOAT(8);
-#pragma omp parallel for if (rows * dim > PARALLEL_WORK)
+#pragma omp parallel for if (2 * rows * dim > PARALLEL_WORK) // each number is read twice
   for (int64_t row = 0; row < rows; row++) {
     const real *in = x + row * dim;
     real *out = y + row * dim;
