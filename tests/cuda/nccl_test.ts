@@ -93,6 +93,36 @@ cudaTest("a rank outside of its group and an id that is none are refused", () =>
   assert.throws(() => joinGroup({ rank: 0, ranks: 1, id: "no id" }), /\(0 bytes\)/);
 }, simulated);
 
+cudaTest(
+  "calls that are made together return their value or the error of the call that failed",
+  () => {
+    using _current = Tensor.ones([1], { device: "cuda" }); // its device is the current one
+    const nccl = new Nccl(findCudaLibrary("nccl"));
+    using group = nccl.join(nccl.uniqueId(), 0, 1);
+    assert.equal(nccl.together(() => 7), 7);
+    assert.throws(() =>
+      nccl.together(() => {
+        throw new RangeError("mine");
+      }), /mine/);
+    withEnvironment({ CUDASIM_FAIL: "ncclGroupEnd=3" }, () =>
+      assert.throws(
+        () => nccl.together(() => 7),
+        (error) => error instanceof NativeError && error.code === 3,
+      ));
+    group.checkHealth();
+  },
+  simulated,
+);
+
+cudaTest("a group that is left at once can be left again", () => {
+  using _current = Tensor.ones([1], { device: "cuda" });
+  const nccl = new Nccl(findCudaLibrary("nccl"));
+  const group = nccl.join(nccl.uniqueId(), 0, 1);
+  group.abort();
+  group.abort();
+  group[Symbol.dispose]();
+}, simulated);
+
 cudaTest("an NCCL that is missing or too old is told of", () => {
   const open = (variables: Readonly<Record<string, string>>) => () =>
     withEnvironment(variables, () => new Nccl(findCudaLibrary("nccl")));
