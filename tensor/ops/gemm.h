@@ -29,11 +29,13 @@
 enum { PAIR_COLUMNS = 32, PAIR_UNIT = 16 };
 typedef struct {
   const word *data;
-  int64_t words; // pairs along k, a multiple of PAIR_UNIT
+  int64_t words;     // pairs along k, a multiple of PAIR_UNIT
+  int64_t following; // columns that the same thread multiplies after these
 } Pairs;
 
 static inline Pairs pairs_at(Pairs p, int64_t column, int64_t k) {
-  return (Pairs){p.data + (column / PAIR_COLUMNS * p.words + k / 2) * PAIR_COLUMNS + column % PAIR_COLUMNS, p.words};
+  return (Pairs){p.data + (column / PAIR_COLUMNS * p.words + k / 2) * PAIR_COLUMNS + column % PAIR_COLUMNS, p.words,
+                 p.following};
 }
 
 typedef struct {

@@ -14,9 +14,15 @@
 // The compiler does not know that loading a tile reads memory: everything must be stored before.
 static inline void finish_stores(void) { __asm__ volatile("" ::: "memory"); }
 
+// Bytes to ask for while a product runs: `step` of them with each 16 words of it.
+typedef struct {
+  const char *at;
+  int64_t step;
+} Ahead;
+
 // c [32, 32] += a·b, or [16, 32] if there is only one tile of rows. `words` is a multiple of 16.
 static void tile_product(int two, int64_t words, const char *a, int64_t a_bytes, const word *b, float *c, int64_t c_row,
-                         int add) {
+                         int add, Ahead ahead) {
   const int64_t c_bytes = c_row * 4, b_bytes = NR * 4;
   const char *a_below = a + TILE * a_bytes;
   float *c_below = c + TILE * c_row;
@@ -33,7 +39,8 @@ static void tile_product(int two, int64_t words, const char *a, int64_t a_bytes,
       _tile_loadd(3, c_below + TILE, c_bytes);
     }
   }
-  for (int64_t p = 0; p < words; p += TILE) {
+  for (int64_t p = 0; p < words; p += TILE, ahead.at += ahead.step) {
+    for (int64_t byte = 0; byte < ahead.step; byte += 64) __builtin_prefetch(ahead.at + byte, 0, 2);
     _tile_loadd(6, b + p * NR, b_bytes);
     _tile_loadd(7, b + p * NR + TILE, b_bytes);
     _tile_loadd(4, a + 4 * p, a_bytes);
@@ -53,6 +60,13 @@ static void tile_product(int two, int64_t words, const char *a, int64_t a_bytes,
   }
 }
 
+// The columns that follow j when all of p's are done, in packed pairs: each 32 rows ask for their share of them.
+static Ahead ahead_of(const Product *p, int64_t j, int64_t i, int64_t words) {
+  if (!p->pairs.data || j >= p->pairs.following) return (Ahead){NULL, 0};
+  const int64_t passes = (p->m + 2 * TILE - 1) / (2 * TILE), step = TILE * NR * (int64_t)sizeof(word) / passes;
+  return (Ahead){(const char *)pairs_at(p->pairs, j + p->n, 0).data + i / (2 * TILE) * step * (words / TILE), step};
+}
+
 // One block of k, packed: panels of B stay in the second-level cache, a panel of 32 rows of A in the first.
 static void tile_block(const Product *p, View a, View b, int64_t depth, int add, Buffers *buffers) {
   const int64_t words = round_up(words_of(depth), TILE);
@@ -70,7 +84,7 @@ static void tile_block(const Product *p, View a, View b, int64_t depth, int add,
       const int direct = p->wide && columns == NR && rows % TILE == 0;
       if (!direct && add) read_tile(p, buffers->tile, NR, i, j, rows, columns);
       tile_product(rows > TILE, words, panel, pitch, panel_of(p, j, words, buffers), direct ? wide_at(p, i, j) : buffers->tile,
-                   direct ? p->c_row : NR, add);
+                   direct ? p->c_row : NR, add, ahead_of(p, j, i, words));
       if (!direct) write_tile(p, buffers->tile, NR, i, j, rows, columns, 0);
     }
   }

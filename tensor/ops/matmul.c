@@ -82,7 +82,7 @@ static Product part_of(const Product *p, int64_t i, int64_t rows, int64_t j, int
   Product part = *p;
   part.m = rows, part.n = columns;
   part.a = view_at(p->a, i, 0);
-  if (p->pairs.data) part.pairs = pairs_at(p->pairs, j, 0);
+  if (p->pairs.data) part.pairs = pairs_at(p->pairs, j, 0), part.pairs.following = p->n - j - columns;
   else part.b = view_at(p->b, j, 0);
   part.c = (char *)p->c + (i * p->c_row + j) * (p->wide ? 4 : (int64_t)sizeof(real));
   return part;
@@ -136,7 +136,7 @@ static int32_t multiply_task(const uint64_t *args, Cut cut, int64_t task) {
   const Product whole = {m, n, k,
                          {POINTER(const real, 0) + b * INTEGER(7), INTEGER(8), INTEGER(9)},
                          {POINTER(const real, 1) + b * INTEGER(10), INTEGER(12), INTEGER(11)},
-                         {NULL, 0},
+                         {NULL, 0, 0},
                          POINTER(char, 2) + b * INTEGER(13) * c_size, INTEGER(14), INTEGER(15) != 0, cut.wide};
   const int64_t i = m * y / cut.down, j = column_units * x / cut.across * NR;
   const int64_t rows = m * (y + 1) / cut.down - i;
@@ -192,7 +192,7 @@ KERNEL(pack_pairs) {
 // Slots: 0 y, 1 x, 2 packed, 3 rows, 4 out, 5 in, 6 wide.
 KERNEL(linear_pairs) {
   const int64_t rows = INTEGER(3), outs = INTEGER(4), width = INTEGER(5);
-  const Pairs pairs = {POINTER(const word, 2), round_up((width + 1) / 2, PAIR_UNIT)};
+  const Pairs pairs = {POINTER(const word, 2), round_up((width + 1) / 2, PAIR_UNIT), 0};
   const Product whole = {rows, outs, width, {POINTER(const real, 1), width, 1}, {NULL, 0, 0}, pairs,
                          POINTER(char, 0), outs, 0, INTEGER(6) != 0};
   if ((double)(rows + READING_ROWS) * outs * width < PARALLEL_PRODUCTS) return multiply(&whole);

@@ -43,7 +43,7 @@ INLINE void multiply_panels(const int rows, const int panels, int64_t depth, con
     if (panels == 1) __builtin_prefetch(s.ahead, 0, 2);
     vi w[2 * PAIR];
 #pragma GCC unroll 4
-    for (int v = 0; v < 2 * panels; v++) w[v] = *(const vi *)(s.w + v / 2 * s.panelStep + v % 2 * LANES);
+    for (int v = 0; v < 2 * panels; v++) w[v] = *(const viu *)(s.w + v / 2 * s.panelStep + v % 2 * LANES);
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++) multiply_row(acc[r], (const word *)x + r, w, 2 * panels, r);
   }
