@@ -3,14 +3,16 @@
  *
  * @module
  */
+import { Turns } from "../engine/mod.ts";
 
 /** What long work calls between its parts: signals and timers get through, and it throws where someone asked to stop. */
 export type Pause = () => Promise<void>;
 
 /** A pause that throws the signal's reason. */
 export function pauseFor(signal: AbortSignal): Pause {
+  const turns = new Turns(0);
   return async () => {
-    await new Promise((resolve) => setTimeout(resolve));
+    await turns.give();
     signal.throwIfAborted();
   };
 }
