@@ -105,45 +105,83 @@ static int64_t sequence_of_block(const Attention *a, int64_t block) {
   return low;
 }
 
-// slots: q, k, v, out, lse: f32 [query tokens, heads], then those of attention_of.
+// What threads have in common.
+typedef struct {
+  const Attention *attention;
+  real *out;
+  float *lse; // [query tokens, heads]
+  int amx;
+} Task;
+
+static size_t task_bytes(const Task *t) {
+  size_t bytes = tiles_bytes(t->attention);
+#ifdef HAS_AMX
+  if (t->amx) bytes = amx_tiles_bytes(t->attention);
+#endif
+  return bytes + rows_bytes(t->attention);
+}
+
+// Rows from `blockStart` on of a sequence under one kv head; none without memory.
+static void attend_rows(const Task *t, const Stretch *s, int64_t blockStart, float *scratch) {
+  const Attention *a = t->attention;
+  const int64_t rows = at_most(ROW_BLOCK, s->queries * a->group - blockStart);
+  if (!scratch || rows <= 0) return;
+#ifdef HAS_AMX
+  if (t->amx) {
+    amx_attend_block(a, s, blockStart, rows, scratch, t->out, t->lse);
+    return;
+  }
+#endif
+  attend_block(a, s, blockStart, rows, scratch, t->out, t->lse);
+}
+
+// From the last block to the first: under a causal mask the last ones are the longest.
+static void attend_blocks(const Task *t, float *scratch) {
+  const Attention *a = t->attention;
+#pragma omp for schedule(dynamic, 1)
+  for (int64_t item = first_block(a, a->sequences) * a->kvHeads - 1; item >= 0; item--) {
+    const int64_t block = item / a->kvHeads, sequence = sequence_of_block(a, block);
+    const Stretch s = stretch_of(a, sequence, item % a->kvHeads);
+    attend_rows(t, &s, (block - first_block(a, sequence)) * ROW_BLOCK, scratch);
+  }
+}
+
+// For sequences of one query each, whose time goes into reading keys and values. A thread takes all heads of one, which lie
+// side by side, and meanwhile asks for those of its next one.
+static void attend_sequences(const Task *t, float *scratch, int64_t *taken) {
+  const Attention *a = t->attention;
+  for (int64_t sequence = take(taken), next; sequence < a->sequences; sequence = next) {
+    next = take(taken);
+    Ahead ahead = {a, next};
+    for (int64_t kvHead = 0; kvHead < a->kvHeads; kvHead++) {
+      Stretch s = stretch_of(a, sequence, kvHead);
+      if (next < a->sequences) s.ahead = &ahead;
+      for (int64_t row = 0; row < s.queries * a->group; row += ROW_BLOCK) attend_rows(t, &s, row, scratch);
+    }
+  }
+}
+
+// slots: q, k, v, out, lse, then those of attention_of.
 KERNEL(attention) {
   const Attention a = attention_of(args, 5);
-  real *out = POINTER(real, 3);
-  float *lse = POINTER(float, 4);
   if (!sequences_fit(&a, INTEGER(21), INTEGER(22), 0)) return INDEX_OUT_OF_RANGE;
   if (a.sequences <= 0 || a.heads <= 0) return OK;
-  const int64_t items = first_block(&a, a.sequences) * a.kvHeads;
-  int amx = 0;
-  size_t bytes = tiles_bytes(&a);
+  Task task = {&a, POINTER(real, 3), POINTER(float, 4), 0};
 #ifdef HAS_AMX
-  amx = tiles_granted();
-  if (amx) bytes = amx_tiles_bytes(&a);
+  task.amx = tiles_granted();
 #endif
-  // Where many sequences have one query each, a thread takes all heads of one: they lie side by side in memory.
   const int decodes = a.queryOffsets[a.sequences] == a.sequences && a.sequences >= 4 * omp_get_max_threads();
-  const int64_t chunk = decodes ? a.kvHeads : 1;
+  int64_t taken = 0;
   int32_t status = OK;
 #pragma omp parallel if (attention_products(&a) > PARALLEL_WORK)
   {
-    float *scratch = thread_scratch((bytes + rows_bytes(&a)) / sizeof(float));
+    float *scratch = thread_scratch(task_bytes(&task) / sizeof(float));
     if (!scratch) {
 #pragma omp atomic write
       status = OUT_OF_MEMORY;
     }
-    // From the last block to the first: under a causal mask the last ones are the longest.
-#pragma omp for schedule(dynamic, chunk)
-    for (int64_t item = items - 1; item >= 0; item--) {
-      const int64_t block = item / a.kvHeads, sequence = sequence_of_block(&a, block);
-      Stretch s = stretch_of(&a, sequence, item % a.kvHeads);
-      s.neighbour = chunk > 1 && s.kvHead > 0 ? -1 : 0;
-      const int64_t blockStart = (block - first_block(&a, sequence)) * ROW_BLOCK;
-      const int64_t rows = at_most(ROW_BLOCK, s.queries * a.group - blockStart);
-      if (!scratch || rows <= 0) continue;
-#ifdef HAS_AMX
-      if (amx) amx_attend_block(&a, &s, blockStart, rows, scratch, out, lse);
-#endif
-      if (!amx) attend_block(&a, &s, blockStart, rows, scratch, out, lse);
-    }
+    if (decodes) attend_sequences(&task, scratch, &taken);
+    else attend_blocks(&task, scratch);
   }
   return status;
 }

@@ -60,18 +60,28 @@ static inline Attention attention_of(const uint64_t *args, int first) {
 static inline int64_t at_least(int64_t low, int64_t value) { return value < low ? low : value; }
 static inline int64_t at_most(int64_t high, int64_t value) { return value > high ? high : value; }
 
+// Where a thread asks for the keys and values of the sequence that it comes to next, all heads of them, as they lie in
+// memory: first the keys, then the values, run by run.
+typedef struct {
+  const Attention *attention;
+  int64_t sequence;
+  int64_t done; // tokens of keys, then of values, in the runs up to this one
+  const char *at, *end;
+} Ahead;
+
 // One sequence under one kv head.
 typedef struct {
   int64_t kvHead, firstQuery, queries, firstKey, keys;
   const int32_t *blocks;
-  int64_t neighbour; // -1 where this thread goes on with the kv head before this one, else 0
+  Ahead *ahead; // NULL where nothing is asked for
 } Stretch;
 
 static inline Stretch stretch_of(const Attention *a, int64_t sequence, int64_t kvHead) {
   const int64_t firstQuery = a->queryOffsets[sequence];
   const int64_t queries = a->queryOffsets[sequence + 1] - firstQuery, keys = a->keyLengths[sequence];
-  if (a->blockShift >= 0) return (Stretch){kvHead, firstQuery, queries, 0, keys, a->keyStarts + sequence * a->blocks};
-  return (Stretch){kvHead, firstQuery, queries, a->keyStarts[sequence], keys, NULL};
+  if (a->blockShift >= 0) 
+    return (Stretch){kvHead, firstQuery, queries, 0, keys, a->keyStarts + sequence * a->blocks, NULL};
+  return (Stretch){kvHead, firstQuery, queries, a->keyStarts[sequence], keys, NULL, NULL};
 }
 
 // Where a key of the stretch lies among the tokens of k and v. Keys from a multiple of 16 to the next are always one run.
@@ -84,10 +94,29 @@ static inline const real *key_row(const Attention *a, const Stretch *s, Operand 
   return x.data + key_token(a, s, key) * x.token + s->kvHead * x.head;
 }
 
-// Asks for what the thread will need of the neighbour when it is done with this head: `row` and what follows it. Asked for
-// between the products of this head, it comes meanwhile; all at once, it would hold them up.
-static inline void fetch_neighbour(const Stretch *s, Operand x, const real *row) {
-  __builtin_prefetch(row + s->neighbour * x.head);
+// Goes on to the next run of tokens. Returns whether there is one.
+static __attribute__((noinline)) int next_run(Ahead *ahead) {
+  const Attention *a = ahead->attention;
+  const Stretch s = stretch_of(a, ahead->sequence, 0);
+  if (ahead->done >= 2 * s.keys) return 0;
+  const int values = ahead->done >= s.keys;
+  const Operand x = values ? a->v : a->k;
+  const int64_t key = ahead->done - values * s.keys, left = s.keys - key;
+  const int64_t tokens = s.blocks ? at_most((int64_t)1 << a->blockShift, left) : left;
+  ahead->at = (const char *)key_row(a, &s, x, key);
+  ahead->end = ahead->at + tokens * x.token * (int64_t)sizeof(real);
+  ahead->done += tokens;
+  return 1;
+}
+
+// Asks for about so many bytes more. Asked for between the products of a thread, and in the order of memory, which the
+// processor continues by itself, they come meanwhile; many requests at once would hold the products up.
+static inline __attribute__((always_inline)) void fetch_ahead(Ahead *ahead, const int64_t bytes) {
+  enum { LINE = 64 };
+  if (!ahead || (ahead->at >= ahead->end && !next_run(ahead))) return;
+#pragma GCC unroll 16
+  for (int64_t i = 0; i < bytes; i += LINE) __builtin_prefetch(ahead->at + i, 0, 2);
+  ahead->at += (bytes + LINE - 1) / LINE * LINE;
 }
 
 // Whether all blocks of a sequence that hold keys are among the tokens.

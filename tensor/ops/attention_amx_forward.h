@@ -33,13 +33,11 @@ static inline int64_t amx_keys(const Stretch *s, int64_t tile, int64_t unit) {
   return at_most(KEY_TILE, (s->keys - tile + unit - 1) / unit * unit);
 }
 
-// Rows of LANES keys from `key` on, which are always one run; NULL past the last one. Asks for those of the neighbour.
+// Rows of LANES keys from `key` on, which are always one run; NULL past the last one. Asks for as much of what comes next.
 static inline void amx_key_rows(const Attention *a, const Stretch *s, Operand x, int64_t key, const real *rows[LANES]) {
   const real *first = key < s->keys ? key_row(a, s, x, key) : NULL;
   for (int i = 0; i < LANES; i++) rows[i] = key + i < s->keys ? first + i * x.token : NULL;
-  if (!s->neighbour) return;
-  for (int i = 0; i < LANES && rows[i]; i++)
-    for (int64_t d = 0; d < a->headDim; d += 2 * LANES) fetch_neighbour(s, x, rows[i] + d);
+  fetch_ahead(s->ahead, LANES * a->headDim * (int64_t)sizeof(real));
 }
 
 // Keys from `tile` on → pairs along headDim, [depth / 2, KEY_TILE].

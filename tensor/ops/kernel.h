@@ -86,3 +86,12 @@ typedef int32_t vi __attribute__((vector_size(4 * LANES)));
 
 // Work below this many scalar operations is not worth waking a second thread for.
 #define PARALLEL_WORK 32768
+
+// The next of the numbers 0, 1, … that threads share: whoever is free takes it. In a dynamic `omp for` a thread is not told
+// its next number before it is done with the one it has.
+static inline int64_t take(int64_t *taken) {
+  int64_t number;
+#pragma omp atomic capture
+  number = (*taken)++;
+  return number;
+}

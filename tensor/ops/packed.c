@@ -126,17 +126,18 @@ static void multiply_share(const Task *t, int64_t panels, int64_t thread, int64_
     multiply_block(t, panel, smaller(end, panel + block), panel + block < end ? block : 0);
 }
 
-// Panels for all threads of a parallel region: equal shares, or, where there are many, blocks for whoever is free. The
-// block that comes after those of the others is then likely to be this thread's next.
-static void multiply_together(const Task *t, int64_t panels) {
-  const int64_t threads = omp_get_num_threads(), round = threads * BLOCK_PANELS;
-  if (panels < SHARE_BLOCKS * round) {
+// Panels for all threads of a parallel region: equal shares, or, where there are many, blocks for whoever is free.
+static void multiply_together(const Task *t, int64_t panels, int64_t *taken) {
+  const int64_t threads = omp_get_num_threads(), blocks = (panels + BLOCK_PANELS - 1) / BLOCK_PANELS;
+  if (blocks < SHARE_BLOCKS * threads) {
     multiply_share(t, panels, omp_get_thread_num(), threads);
     return;
   }
-#pragma omp for schedule(dynamic, 1)
-  for (int64_t panel = 0; panel < panels; panel += BLOCK_PANELS)
-    multiply_block(t, panel, smaller(panels, panel + BLOCK_PANELS), panel + round < panels ? round : 0);
+  for (int64_t block = take(taken), next; block < blocks; block = next) {
+    next = take(taken);
+    const int64_t panel = block * BLOCK_PANELS, ahead = next < blocks ? (next - block) * BLOCK_PANELS : 0;
+    multiply_block(t, panel, smaller(panels, panel + BLOCK_PANELS), ahead);
+  }
 }
 
 // Slots: 0 y, 1 x, 2 packed, 3 rows, 4 out, 5 in.
@@ -155,13 +156,14 @@ KERNEL(linear_packed) {
   if (alone || t.tiles == 1)
     for (int64_t tile = 0; tile < t.tiles; tile++) pack_tile(&t, x, tile, tiles);
   if (alone) return multiply_share(&t, panels, 0, 1), OK;
+  int64_t taken = 0;
 #pragma omp parallel
   {
     if (t.tiles > 1) {
 #pragma omp for schedule(static)
       for (int64_t tile = 0; tile < t.tiles; tile++) pack_tile(&t, x, tile, tiles);
     }
-    multiply_together(&t, panels);
+    multiply_together(&t, panels, &taken);
   }
   return OK;
 }
