@@ -1,6 +1,6 @@
 /**
  * `deno task bench dispatch|gemm|attention|train-step|decode|curve|serve|generation-weights|gpu [--json] [--peer] [--text FILE]`:
- * measures this machine's ceilings and our work in one run; `--peer` runs PyTorch or llama.cpp beside it. `curve` learns
+ * measures this machine's ceilings and our work in one run; `--peer` runs PyTorch or llama.cpp beside it, or a bare server. `curve` learns
  * the text of a file, `serve` is many clients of a server, `generation-weights` compares the copies of weights that generate.
  * `gpu` measures the GPU, PyTorch beside it where Python has it with CUDA; `--tiny` in sizes for the simulated GPU.
  *
@@ -116,6 +116,7 @@ async function main(): Promise<number> {
     requests: Number(values.requests),
     rate: rate === undefined ? undefined : Number(rate),
     maxTokens: Number(values["max-tokens"]),
+    peer,
   };
   const numbers = [load.clients, load.requests, load.maxTokens, load.rate ?? 1];
   if (!numbers.every((value) => value > 0)) {

@@ -11,7 +11,7 @@ import { gpt2Pattern } from "../text/mod.ts";
 import { byteCharacters } from "../text/byte_map.ts";
 import { byteLevelJson } from "../text/tokenizer_json.ts";
 import { load, percentile, type Sample } from "./load.ts";
-import type { Row } from "./report.ts";
+import { beside, type Row } from "./report.ts";
 import { type LlamaShape, llamaSpec } from "./trainer.ts";
 
 /** What is asked of the server. */
@@ -34,6 +34,8 @@ export interface ServeRequest {
   readonly rate: number | undefined;
   /** New tokens of an answer, on average. */
   readonly maxTokens: number;
+  /** Whether a program that could not do less is loaded in the same way, beside it: see `peers/bare_server.ts`. */
+  readonly peer: boolean;
 }
 
 const words = "once upon a time there was a little girl who had a red ball and a small dog ".split(
@@ -48,6 +50,11 @@ function prompt(i: number): string {
 
 /** Starts a server where none is given, loads it, and tells what came of it. */
 export async function serve(request: ServeRequest): Promise<Row[]> {
+  const rows = await measureServer(request);
+  return request.peer ? await besideBareServer(rows, request) : rows;
+}
+
+async function measureServer(request: ServeRequest): Promise<Row[]> {
   if (request.url !== undefined) return await measure(request.url, request);
   const folder = Deno.makeTempDirSync();
   try {
@@ -57,6 +64,17 @@ export async function serve(request: ServeRequest): Promise<Row[]> {
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }
+}
+
+/** What clients wait for, and wait for where a server does nothing but pass tokens on, from an engine of the same speed. */
+async function besideBareServer(rows: readonly Row[], request: ServeRequest): Promise<Row[]> {
+  const stepMs = rows.find(({ name }) => name === "inter-token latency p50")!.value;
+  const threads = request.threads ?? String(navigator.hardwareConcurrency);
+  await using server = await startProgram("bench/peers/bare_server.ts", [String(stepMs), threads]);
+  const bare = await measure(server.url, request);
+  return rows.map((row, i) =>
+    row.unit === "ms" ? beside(row, "bare sockets", bare[i].value, true) : row
+  );
 }
 
 /**
@@ -142,25 +160,34 @@ function plainTokenizer(size: number): object {
   return byteLevelJson({ vocabulary, merges, added: [], pattern: gpt2Pattern });
 }
 
-/** The server as a user would start it, in a process of its own. */
-async function startServer(
+/** The server as a user would start it. */
+function startServer(
   model: string,
   { tokenizer, threads }: Pick<ServeRequest, "tokenizer" | "threads">,
-): Promise<AsyncDisposable & { readonly url: string }> {
+): Promise<Program> {
+  return startProgram("cli/serve.ts", [
+    ...["--model", model, "--port", "0", "--max-requests", "4096"],
+    ...(tokenizer === undefined ? [] : ["--tokenizer", tokenizer]),
+    ...(threads === undefined ? [] : ["--threads", threads]),
+  ]);
+}
+
+/** A server in a process of its own, which ends with its disposal. */
+interface Program extends AsyncDisposable {
+  readonly url: string;
+}
+
+/** Starts a program that prints its address. */
+async function startProgram(path: string, args: readonly string[]): Promise<Program> {
   const root = fileURLToPath(new URL("..", import.meta.url));
   const child = new Deno.Command(Deno.execPath(), {
-    args: [
-      ...["run", "-A", "--config", join(root, "deno.json"), join(root, "cli/serve.ts")],
-      ...["--model", model, "--port", "0", "--max-requests", "4096"],
-      ...(tokenizer === undefined ? [] : ["--tokenizer", tokenizer]),
-      ...(threads === undefined ? [] : ["--threads", threads]),
-    ],
+    args: ["run", "-A", "--config", join(root, "deno.json"), join(root, path), ...args],
     stdout: "piped",
     stderr: "null",
   }).spawn();
   const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   const { value = "", done } = await reader.read();
-  if (done) throw new Error("serve: the server did not start. Run `deno task serve` to see why.");
+  if (done) throw new Error(`serve: ${path} did not start. Run it by hand to see why.`);
   return {
     url: value.trim(),
     async [Symbol.asyncDispose]() {
