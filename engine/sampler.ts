@@ -80,31 +80,39 @@ export interface DrawRow {
 
 /** A token for each of `rows`, from logits f32 [.., vocab]. */
 export function drawTokens(logits: Tensor, rows: readonly DrawRow[]): (Drawn | null)[] {
-  return noGrad(() =>
-    scope(() => {
-      const shared = rows.some(({ row }, i) => row !== i) || rows.length !== logits.shape[0];
-      const own = shared ? rowsOf(logits, rows.map(({ row }) => row)) : logits;
-      const controls = Float64Array.from(rows.flatMap(({ sampler, position }) => {
-        const named = sampler.controls(position);
-        return sampleControls.map((name) => named[name]);
-      }));
-      const edits = rows.map(({ sampler, generated }) => sampler.edits(generated));
-      let end = 0;
-      const offsets = [0, ...edits.map(({ length }) => end += length)];
-      const edited = edits.flat();
-      const [ids, logProbs, totals] = call(sample, [
-        own,
-        Tensor.from(controls, [rows.length, sampleControls.length], { dtype: "f64" }),
-        integers(offsets),
-        integers(edited.map(([id]) => id)),
-        Tensor.from(edited.flatMap(([, ...edit]) => edit), [edited.length, 2]),
-      ], undefined).map((x) => x.data());
-      const tops = topTokens(own, totals, rows);
-      return rows.map((_, i) =>
-        ids[i] < 0 ? null : { id: ids[i], logProb: logProbs[i], top: tops.get(i) ?? [] }
-      );
-    })
+  const { ids, logProbs, tops } = noGrad(() => scope(() => draw(logits, rows)));
+  return rows.map((_, i) =>
+    ids[i] < 0 ? null : { id: ids[i], logProb: logProbs[i], top: tops?.get(i) ?? [] }
   );
+}
+
+/** What came of all rows; null for the most likely tokens where nobody asks for them. */
+interface DrawnRows {
+  readonly ids: ArrayLike<number>;
+  readonly logProbs: ArrayLike<number>;
+  readonly tops: ReadonlyMap<number, TokenLogProb[]> | null;
+}
+
+function draw(logits: Tensor, rows: readonly DrawRow[]): DrawnRows {
+  const shared = rows.some(({ row }, i) => row !== i) || rows.length !== logits.shape[0];
+  const own = shared ? rowsOf(logits, rows.map(({ row }) => row)) : logits;
+  const controls = new Float64Array(rows.length * sampleControls.length);
+  rows.forEach(({ sampler, position }, i) => {
+    const named = sampler.controls(position), first = i * sampleControls.length;
+    sampleControls.forEach((name, j) => controls[first + j] = named[name]);
+  });
+  const edits = rows.map(({ sampler, generated }) => sampler.edits(generated));
+  let end = 0;
+  const offsets = [0, ...edits.map(({ length }) => end += length)];
+  const edited = edits.flat();
+  const [ids, logProbs, totals] = call(sample, [
+    own,
+    Tensor.from(controls, [rows.length, sampleControls.length], { dtype: "f64" }),
+    integers(offsets),
+    integers(edited.map(([id]) => id)),
+    Tensor.from(edited.flatMap(([, ...edit]) => edit), [edited.length, 2]),
+  ], undefined).map((x) => x.data());
+  return { ids, logProbs, tops: topTokens(own, totals, rows) };
 }
 
 /** The most likely tokens of those rows that ask for any. */
@@ -112,9 +120,9 @@ function topTokens(
   logits: Tensor,
   totals: ArrayLike<number>,
   rows: readonly DrawRow[],
-): Map<number, TokenLogProb[]> {
+): Map<number, TokenLogProb[]> | null {
   const asking = rows.flatMap(({ sampler }, i) => sampler.topCount > 0 ? [i] : []);
-  if (asking.length === 0) return new Map();
+  if (asking.length === 0) return null;
   const most = Math.max(...asking.map((i) => rows[i].sampler.topCount));
   const count = Math.min(most, logits.shape[1]);
   const [values, ids] = rowsOf(logits, asking).topK(count).map((x) => x.data());
