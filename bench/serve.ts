@@ -68,7 +68,9 @@ async function measureServer(request: ServeRequest): Promise<Row[]> {
 
 /** What clients wait for, and wait for where a server does nothing but pass tokens on, from an engine of the same speed. */
 async function besideBareServer(rows: readonly Row[], request: ServeRequest): Promise<Row[]> {
-  const stepMs = rows.find(({ name }) => name === "inter-token latency p50")!.value;
+  const p50 = (name: string): number => rows.find((row) => row.name === `${name} p50`)!.value;
+  // Not from token to token: several that are read at once have no time between them.
+  const stepMs = (p50("request latency") - p50("ttft")) / Math.max(1, request.maxTokens - 1);
   const threads = request.threads ?? String(navigator.hardwareConcurrency);
   await using server = await startProgram("bench/peers/bare_server.ts", [String(stepMs), threads]);
   const bare = await measure(server.url, request);

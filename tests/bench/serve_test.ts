@@ -32,8 +32,8 @@ async function putsLoadOnBoth(): Promise<void> {
   const times = rows.filter(({ unit }) => unit === "ms");
   assert.ok(times.length >= 9);
   for (const { name, value, peer } of times) {
-    assert.ok(value > 0, name);
     assert.equal(peer?.name, "bare sockets", name);
-    assert.ok(peer!.value > 0, name);
+    // Tokens that are read at once have no time between them.
+    if (!name.startsWith("inter-token")) assert.ok(value > 0 && peer!.value > 0, name);
   }
 }
