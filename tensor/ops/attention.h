@@ -79,7 +79,7 @@ typedef struct {
 static inline Stretch stretch_of(const Attention *a, int64_t sequence, int64_t kvHead) {
   const int64_t firstQuery = a->queryOffsets[sequence];
   const int64_t queries = a->queryOffsets[sequence + 1] - firstQuery, keys = a->keyLengths[sequence];
-  if (a->blockShift >= 0) 
+  if (a->blockShift >= 0)
     return (Stretch){kvHead, firstQuery, queries, 0, keys, a->keyStarts + sequence * a->blocks, NULL};
   return (Stretch){kvHead, firstQuery, queries, a->keyStarts[sequence], keys, NULL, NULL};
 }
