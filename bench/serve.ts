@@ -34,7 +34,7 @@ export interface ServeRequest {
   readonly rate: number | undefined;
   /** New tokens of an answer, on average. */
   readonly maxTokens: number;
-  /** Whether a program that could not do less is loaded in the same way, beside it: see `peers/bare_server.ts`. */
+  /** Whether a program that does next to nothing is loaded in the same way, beside it: see `peers/bare_server.ts`. */
   readonly peer: boolean;
 }
 

@@ -1,8 +1,8 @@
 /**
- * The least that a server costs on this machine: a program that takes requests from sockets and writes a token of each answer
- * after each step of an engine that computes nothing. It has no HTTP library, checks nothing, knows no tokenizer and keeps no
- * log; its threads are as busy as those of a real engine, and it asks for the same priority. What its clients wait for is the
- * machine's doing.
+ * A server that does next to nothing, to see how much of what clients wait for is the machine's: it takes requests from sockets
+ * and writes a token of each answer after each step of an engine that computes nothing. It has no HTTP library, checks
+ * nothing, knows no tokenizer and keeps no log; its threads are as busy as those of a real engine, and it asks for the same
+ * priority.
  *
  * `deno run -A bench/peers/bare_server.ts STEP_MS THREADS` prints its address.
  *
