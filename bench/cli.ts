@@ -19,6 +19,7 @@ import { gpu, type GpuRequest, missingGpu } from "./gpu/mod.ts";
 import { type PeerFigures, torchFigures } from "./peers/peer.ts";
 import { printReport, type Report, type Row } from "./report.ts";
 import { serve, type ServeRequest } from "./serve.ts";
+import { StolenTime } from "./stolen.ts";
 import { llamaShapes } from "./trainer.ts";
 import { trainStep } from "./train_step.ts";
 
@@ -130,8 +131,13 @@ async function main(): Promise<number> {
   }
   const cores = navigator.hardwareConcurrency, ceiling = new Ceiling(compiler);
   const ceilings = (cores > 1 ? [1, cores] : [1]).map((threads) => ceiling.measure(threads));
+  const others = new StolenTime();
   const rows = await bench({ ceilings, peer, threads: cores, text, load });
-  tell({ bench: name, ceilings: ceilings.at(-1)!, rows }, json);
+  const { share: stolen } = others;
+  tell(
+    { bench: name, ceilings: ceilings.at(-1)!, rows, ...stolen === undefined ? {} : { stolen } },
+    json,
+  );
   return 0;
 }
 

@@ -11,19 +11,18 @@ import { llamaCppTokens } from "./peers/llama_cpp.ts";
 import { beside, type Row } from "./report.ts";
 import { type LlamaShape, llamaShapes, llamaSpec } from "./trainer.ts";
 
-/** A model, and streams that generate at the same time; fp8 needs a GPU. */
-type Case = readonly [shape: string, weights: Exclude<WeightFormat, "fp8">, streams: number];
+/** A model, and numbers of streams that generate at the same time, in turns; fp8 needs a GPU. */
+type Case = readonly [
+  shape: string,
+  weights: Exclude<WeightFormat, "fp8">,
+  streams: readonly number[],
+];
 const cases: readonly Case[] = [
-  ["15M", "f32", 1],
-  ["15M", "bf16", 1],
-  ["15M", "int8", 1],
-  ["15M", "f32", 64],
-  ["15M", "bf16", 64],
-  ["15M", "int8", 64],
-  ["1.3M", "f32", 1],
-  ["1.3M", "f32", 32],
-  ["1.3M", "f32", 64],
-  ["260K", "f32", 1],
+  ["15M", "f32", [1, 64]],
+  ["15M", "bf16", [1, 64]],
+  ["15M", "int8", [1, 64]],
+  ["1.3M", "f32", [1, 32, 64]],
+  ["260K", "f32", [1]],
 ];
 
 const context = 256, promptTokens = 8, defaultTokens = 64, defaultRuns = 5;
@@ -36,32 +35,41 @@ export interface DecodeLength {
   readonly runs?: number;
 }
 
-/** Works on requests until all of them generate, then until they are done: tokens per second of the latter part. */
+/**
+ * Tokens per second of each of some numbers of streams that generate at the same time: of the fastest of several runs. They
+ * run in turns, so that they have the same machine.
+ */
 export function tokensPerSecond(
   engine: Engine,
   vocab: number,
-  streams: number,
+  streams: readonly number[],
   { newTokens = defaultTokens, runs = defaultRuns }: DecodeLength = {},
-): number {
-  let best = Infinity;
+): number[] {
+  const best = streams.map(() => 0);
   for (let run = 0; run < runs; run++) {
-    for (let stream = 0; stream < streams; stream++) {
-      const prompt = Array.from(
-        { length: promptTokens },
-        (_, i) => (run + 31 * stream + 7 * i) % vocab,
+    streams.forEach((count, i) => {
+      const prompts = Array.from(
+        { length: count },
+        (_, stream) =>
+          Array.from({ length: promptTokens }, (_, k) => (run + 31 * stream + 7 * k) % vocab),
       );
-      engine.add({ prompt, maxTokens: newTokens });
-    }
-    while (engine.metrics().waiting > 0) engine.step();
-    engine.step();
-    const start = performance.now();
-    let tokens = 0;
-    while (engine.busy) {
-      tokens += engine.step().filter(({ event }) => event.kind === "token").length;
-    }
-    best = Math.min(best, (performance.now() - start) / 1000 / tokens);
+      best[i] = Math.max(best[i], speedOf(engine, prompts, newTokens));
+    });
   }
-  return 1 / best;
+  return best;
+}
+
+/** Works on requests until all of them generate, then until they are done: tokens per second of the latter part. */
+function speedOf(engine: Engine, prompts: readonly number[][], maxTokens: number): number {
+  for (const prompt of prompts) engine.add({ prompt, maxTokens });
+  while (engine.metrics().waiting > 0) engine.step();
+  engine.step();
+  const start = performance.now();
+  let tokens = 0;
+  while (engine.busy) {
+    tokens += engine.step().filter(({ event }) => event.kind === "token").length;
+  }
+  return tokens * 1000 / (performance.now() - start);
 }
 
 /** First tokens per second of requests, one after the other, whose prompts share all but their last tokens. */
@@ -86,22 +94,28 @@ export function weightBytes(shape: LlamaShape, weights: WeightFormat): number {
 }
 
 /**
- * Streams of several models; the ceiling of one stream is how often memory can be read for all weights. With `peer`,
- * llama.cpp generates one stream from the same weights beside it.
+ * Streams of several models. The ceiling of one stream is how often memory can be read for all weights, many streams stand
+ * beside one. With `peer`, llama.cpp generates one stream from the same weights.
  */
 export function decode(ceilings: readonly Ceilings[], peer: boolean): Row[] {
   const { readGBs, threads } = ceilings.at(-1)!;
-  const rows = cases.map(([name, weights, streams]): Row => {
+  const rows = cases.flatMap(([name, weights, streams]): Row[] => {
     const shape = llamaShapes[name];
     using decoder = new Decoder(llamaSpec(shape, context), { train: false });
     using engine = new Engine(decoder, { weights, kvTokens: 64 * context, prefixReuse: false });
-    const value = tokensPerSecond(engine, shape.vocab, streams);
-    const row = { name: `${name} ${weights} s${streams}`, value, unit: "tok/s" };
+    const [one, ...many] = tokensPerSecond(engine, shape.vocab, streams)
+      .map((value, i): Row => ({
+        name: `${name} ${weights} s${streams[i]}`,
+        value,
+        unit: "tok/s",
+      }));
     const limit = readGBs * 1e9 / weightBytes(shape, weights);
-    if (streams > 1) return row;
     const length = { promptTokens, newTokens: defaultTokens, runs: defaultRuns };
     const other = peer ? llamaCppTokens(decoder, { weights, threads, ...length }) : undefined;
-    return beside({ ...row, ofCeiling: value / limit }, "llama.cpp", other);
+    return [
+      beside({ ...one, ofCeiling: one.value / limit }, "llama.cpp", other),
+      ...many.map((row) => beside(row, "one stream", one.value)),
+    ];
   });
   using decoder = new Decoder(llamaSpec(llamaShapes["15M"], context), { train: false });
   const [alone, shared] = [false, true].map((reuse) => sharedPrompts(decoder, reuse));

@@ -88,9 +88,8 @@ function speed(decoder: Decoder, format: WeightFormat): Figure[] {
   });
   const bytes = device().memory.inUse - before - engine.metrics().kvBytes;
   return [
-    ...streams.map((
-      count,
-    ): Figure => [`s${count}`, tokensPerSecond(engine, vocab, count), "tok/s"]),
+    ...tokensPerSecond(engine, vocab, streams)
+      .map((value, i): Figure => [`s${streams[i]}`, value, "tok/s"]),
     ["weights", bytes / 1e6, "MB"],
     ["refresh", 1000 * best(() => engine.refresh(decoder)), "ms"],
   ];

@@ -29,6 +29,8 @@ export interface Report {
   readonly bench: string;
   readonly ceilings: Ceilings | GpuCeilings;
   readonly rows: readonly Row[];
+  /** Share of the processors' time that other machines had meanwhile, where it is known. */
+  readonly stolen?: number;
 }
 
 const digits = (value: number): string => value >= 100 ? value.toFixed(0) : value.toPrecision(3);
@@ -46,8 +48,11 @@ function describe(ceilings: Ceilings | GpuCeilings): string {
 }
 
 /** Print the ceilings and a row for each measurement, to stderr. */
-export function printReport({ bench, ceilings, rows }: Report): void {
-  console.error(`${bench}: at most ${describe(ceilings)}`);
+export function printReport({ bench, ceilings, rows, stolen }: Report): void {
+  const others = stolen === undefined
+    ? ""
+    : `; other machines had ${(100 * stolen).toFixed(1)} % of the processors' time`;
+  console.error(`${bench}: at most ${describe(ceilings)}${others}`);
   const cells = rows.map(({ name, value, unit, ofCeiling, peer, ofPeer }) => [
     name,
     `${digits(value)} ${unit}`,

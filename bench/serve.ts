@@ -10,8 +10,9 @@ import { device } from "../tensor/mod.ts";
 import { gpt2Pattern } from "../text/mod.ts";
 import { byteCharacters } from "../text/byte_map.ts";
 import { byteLevelJson } from "../text/tokenizer_json.ts";
-import { load, percentile, type Sample } from "./load.ts";
+import { load, type LoadOptions, percentile, type Sample } from "./load.ts";
 import { beside, type Row } from "./report.ts";
+import { StolenTime } from "./stolen.ts";
 import { type LlamaShape, llamaSpec } from "./trainer.ts";
 
 /** What is asked of the server. */
@@ -50,62 +51,80 @@ function prompt(i: number): string {
 
 /** Starts a server where none is given, loads it, and tells what came of it. */
 export async function serve(request: ServeRequest): Promise<Row[]> {
-  const rows = await measureServer(request);
-  return request.peer ? await besideBareServer(rows, request) : rows;
-}
-
-async function measureServer(request: ServeRequest): Promise<Row[]> {
-  if (request.url !== undefined) return await measure(request.url, request);
-  const folder = Deno.makeTempDirSync();
-  try {
-    const model = request.model ?? randomModel(folder, request.shape);
-    await using server = await startServer(model, request);
-    return await measure(server.url, request);
-  } finally {
-    Deno.removeSync(folder, { recursive: true });
-  }
-}
-
-/** What clients wait for, and wait for where a server does nothing but pass tokens on, from an engine of the same speed. */
-async function besideBareServer(rows: readonly Row[], request: ServeRequest): Promise<Row[]> {
-  const p50 = (name: string): number => rows.find((row) => row.name === `${name} p50`)!.value;
-  // Not from token to token: several that are read at once have no time between them.
-  const stepMs = (p50("request latency") - p50("ttft")) / Math.max(1, request.maxTokens - 1);
-  const threads = request.threads ?? String(navigator.hardwareConcurrency);
-  await using server = await startProgram("bench/peers/bare_server.ts", [String(stepMs), threads]);
-  const bare = await measure(server.url, request);
+  device().favour(Deno.pid); // clients have machines of their own: their time is not to be what the engine leaves
+  await using programs = new AsyncDisposableStack();
+  const url = request.url ?? await startServer(request, programs);
+  const warm = await warmUp(url, request);
+  if (!request.peer) return rowsOf((await inTurns([url], request))[0], request);
+  const bareUrl = await startBareServer(warm, request, programs);
+  await warmUp(bareUrl, request);
+  const [rows, bare] = (await inTurns([url, bareUrl], request))
+    .map((rounds) => rowsOf(rounds, request));
   return rows.map((row, i) =>
-    row.unit === "ms" ? beside(row, "bare sockets", bare[i].value, true) : row
+    row.unit === "ms" || row.unit === "%" ? beside(row, "bare sockets", bare[i].value, true) : row
   );
 }
 
-/**
- * A first load warms programs up. In a closed loop all clients begin at the same moment, which no crowd of people does: what
- * these first requests saw is a figure of its own, and the others, which come as answers end, are the load.
- */
-async function measure(url: string, request: ServeRequest): Promise<Row[]> {
-  device().favour(Deno.pid); // clients have machines of their own: their time is not to be what the engine leaves
-  const { clients, requests, rate, maxTokens } = request;
-  const options = { url, clients, maxTokens, prompt, ...(rate === undefined ? {} : { rate }) };
-  await load({ ...options, requests: 8 * clients });
-  if (rate !== undefined) return rows(await load({ ...options, requests }), `r${rate}`);
-  const samples = await load({ ...options, requests: clients + requests });
-  const burst = overheads(samples.slice(0, clients));
-  return [
-    ...rows(samples.slice(clients), `c${clients}`),
-    ms("burst ttft overhead", burst, 0.99),
-  ];
+/** A first load, which warms a program up. */
+function warmUp(url: string, request: ServeRequest): Promise<Sample[]> {
+  return load({ ...loadOf(url, request), requests: 8 * request.clients });
 }
 
-/** The rows; times in ms. */
-function rows(samples: readonly Sample[], name: string): Row[] {
+function loadOf(
+  url: string,
+  { clients, maxTokens, rate }: ServeRequest,
+): Omit<LoadOptions, "requests"> {
+  return { url, clients, maxTokens, prompt, ...(rate === undefined ? {} : { rate }) };
+}
+
+/** What the clients of one program saw from when they began to when all had their answers. */
+interface Round {
+  /**
+   * In a closed loop all clients begin at the same moment, which no crowd of people does: what these first requests saw is a
+   * figure of its own, and the others, which come as answers end, are the load.
+   */
+  readonly burst: readonly Sample[];
+  readonly samples: readonly Sample[];
+  /** Share of the processors' time that other machines had, where it is known. */
+  readonly stolen: number | undefined;
+}
+
+/** Requests of a client in a round, at least: with fewer, much of it is the end, when some clients are done. */
+const requestsOfRound = 8;
+
+/** The load in rounds, programs in turns, so that they have the same machine; the rounds of each. */
+async function inTurns(urls: readonly string[], request: ServeRequest): Promise<Round[][]> {
+  const { clients, requests, rate } = request;
+  const count = Math.max(1, Math.floor(requests / (requestsOfRound * clients)));
+  const begin = rate === undefined ? clients : 0;
+  const rounds: Round[][] = urls.map(() => []);
+  for (let round = 0; round < count; round++) {
+    for (const [i, url] of urls.entries()) {
+      const others = new StolenTime();
+      const samples = await load({
+        ...loadOf(url, request),
+        requests: begin + Math.ceil(requests / count),
+      });
+      rounds[i].push({
+        burst: samples.slice(0, begin),
+        samples: samples.slice(begin),
+        stolen: others.share,
+      });
+    }
+  }
+  return rounds;
+}
+
+/** The rows of one program; times in ms. */
+function rowsOf(rounds: readonly Round[], { clients, rate }: ServeRequest): Row[] {
+  const name = rate === undefined ? `c${clients}` : `r${rate}`;
+  const samples = rounds.flatMap(({ samples }) => samples);
   const good = samples.filter(({ status }) => status === 200);
-  const begin = Math.min(...samples.map(({ sentMs }) => sentMs));
-  const end = Math.max(...samples.map(({ sentMs, totalMs }) => sentMs + totalMs));
-  const seconds = (end - begin) / 1000;
+  const seconds = rounds.reduce((sum, { samples }) => sum + secondsOf(samples), 0);
   const sum = (of: (sample: Sample) => number): number =>
     good.reduce((total, sample) => total + of(sample), 0);
   const totals = good.map(({ totalMs }) => totalMs);
+  const stolen = rounds.flatMap(({ stolen }) => stolen ?? []);
   return [
     ...[0.5, 0.99].map((share) => ms("ttft", good.map(({ firstMs }) => firstMs), share)),
     ...[0.5, 0.99].map((share) => ms("ttft overhead", overheads(good), share)),
@@ -121,7 +140,22 @@ function rows(samples: readonly Sample[], name: string): Row[] {
     { name: `throughput ${name}`, value: sum(({ tokens }) => tokens) / seconds, unit: "tokens/s" },
     { name: `requests ${name}`, value: good.length / seconds, unit: "requests/s" },
     { name: "refused", value: samples.length - good.length, unit: "requests" },
+    ...(rate === undefined
+      ? [ms("burst ttft overhead", rounds.flatMap(({ burst }) => overheads(burst)), 0.99)]
+      : []),
+    ...(stolen.length === 0 ? [] : [{
+      name: "time of other machines",
+      value: 100 * stolen.reduce((a, b) => a + b, 0) / stolen.length,
+      unit: "%",
+    }]),
   ];
+}
+
+/** From the first request to the last answer. */
+function secondsOf(samples: readonly Sample[]): number {
+  const begin = Math.min(...samples.map(({ sentMs }) => sentMs));
+  const end = Math.max(...samples.map(({ sentMs, totalMs }) => sentMs + totalMs));
+  return (end - begin) / 1000;
 }
 
 /** What the first token took beside the engine. */
@@ -162,16 +196,33 @@ function plainTokenizer(size: number): object {
   return byteLevelJson({ vocabulary, merges, added: [], pattern: gpt2Pattern });
 }
 
-/** The server as a user would start it. */
-function startServer(
-  model: string,
-  { tokenizer, threads }: Pick<ServeRequest, "tokenizer" | "threads">,
-): Promise<Program> {
-  return startProgram("cli/serve.ts", [
-    ...["--model", model, "--port", "0", "--max-requests", "4096"],
+/** The server as a user would start it, with random weights where no model is given; its address. */
+async function startServer(
+  { model, shape, tokenizer, threads }: ServeRequest,
+  programs: AsyncDisposableStack,
+): Promise<string> {
+  const folder = Deno.makeTempDirSync();
+  programs.defer(() => Deno.removeSync(folder, { recursive: true }));
+  const program = await startProgram("cli/serve.ts", [
+    ...["--model", model ?? randomModel(folder, shape), "--port", "0", "--max-requests", "4096"],
     ...(tokenizer === undefined ? [] : ["--tokenizer", tokenizer]),
     ...(threads === undefined ? [] : ["--threads", threads]),
   ]);
+  return programs.use(program).url;
+}
+
+/** A server that does nothing but pass tokens on, from an engine as fast as the one that gave `samples`; its address. */
+async function startBareServer(
+  samples: readonly Sample[],
+  { maxTokens, threads = String(navigator.hardwareConcurrency) }: ServeRequest,
+  programs: AsyncDisposableStack,
+): Promise<string> {
+  const median = (of: (sample: Sample) => number): number => percentile(samples.map(of), 0.5);
+  // Not from token to token: several that are read at once have no time between them.
+  const decodeMs = median(({ totalMs }) => totalMs) - median(({ firstMs }) => firstMs);
+  const stepMs = decodeMs / Math.max(1, maxTokens - 1);
+  const program = await startProgram("bench/peers/bare_server.ts", [String(stepMs), threads]);
+  return programs.use(program).url;
 }
 
 /** A server in a process of its own, which ends with its disposal. */

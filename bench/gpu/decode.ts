@@ -29,7 +29,7 @@ function streamed(
     prefixReuse: false,
     graphs,
   });
-  return tokensPerSecond(engine, shape.vocab, streams, { newTokens: time, runs });
+  return tokensPerSecond(engine, shape.vocab, [streams], { newTokens: time, runs })[0];
 }
 
 /** One stream, whose ceiling is how often memory can be read for all weights, and many; then without graphs. */
