@@ -5,6 +5,7 @@
  */
 
 import { join } from "node:path";
+import { ByteTable } from "./byte_table.ts";
 import { TokenizerError } from "./errors.ts";
 import { readHuggingFace } from "./hugging_face.ts";
 import type { JsonObject } from "./hugging_face_config.ts";
@@ -54,7 +55,7 @@ export class Tokenizer implements TokenBytes {
   readonly #model: TokenModel;
   readonly #files: ReadonlyMap<string, Uint8Array>;
   readonly #ids = new Map<string, number>();
-  readonly #bytes: (Uint8Array | undefined)[] = [];
+  readonly #bytes: ByteTable;
 
   /** Wraps what a format reader returns. Programs use {@linkcode Tokenizer.load} or the other makers. */
   constructor(loaded: LoadedTokenizer) {
@@ -64,6 +65,7 @@ export class Tokenizer implements TokenBytes {
     this.chatTemplate = loaded.chatTemplate;
     this.leadingSpaces = loaded.model.leadingSpaces;
     this.vocabularySize = loaded.model.tokens.length;
+    this.#bytes = new ByteTable(this.vocabularySize);
     loaded.model.tokens.forEach((token, id) => {
       if (token !== undefined && !this.#ids.has(token)) this.#ids.set(token, id);
     });
@@ -163,10 +165,12 @@ export class Tokenizer implements TokenBytes {
 
   /** The raw bytes that an id stands for; they need not be whole characters. Throws TokenizerError. */
   bytesOf(id: number): Uint8Array {
-    const known = this.#bytes[id];
+    const known = this.#bytes.get(id);
     if (known !== undefined) return known;
     this.tokenOf(id);
-    return this.#bytes[id] = this.#model.bytes(id);
+    const bytes = this.#model.bytes(id);
+    this.#bytes.set(id, bytes);
+    return bytes;
   }
 
   /** Whether an id carries no text of its own, such as an end of turn. */
