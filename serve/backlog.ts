@@ -9,10 +9,15 @@
  */
 import type { EngineEnd, EngineTokens } from "./protocol.ts";
 
-/** What an answer has not been told. */
-interface Untold {
-  tokens: EngineTokens | null;
-  end: EngineEnd | null;
+/**
+ * What an answer has not been told. It belongs to the answer: a map whose entries come and go with every token leaves old
+ * tables behind, and through them the garbage collector keeps what was told long ago.
+ */
+export class Untold {
+  /** Tokens, joined. */
+  tokens: EngineTokens | null = null;
+  /** What comes after them. */
+  end: EngineEnd | null = null;
 }
 
 /** Answers that are told in a turn: at least so many, and so many of all that wait. */
@@ -21,7 +26,7 @@ const fewest = 8, share = 1 / 4;
 /** Tokens and ends that wait for a turn of the event loop, in the order in which their answers came. */
 export class Backlog {
   readonly #tell: (event: EngineTokens | EngineEnd) => void;
-  readonly #untold = new Map<number, Untold>();
+  #line: Untold[] = [];
   #turn: ReturnType<typeof setTimeout> | undefined;
 
   /** Nothing waits; `tell` passes on what has waited. */
@@ -29,21 +34,20 @@ export class Backlog {
     this.#tell = tell;
   }
 
-  /** Something that is to be told. */
-  add(event: EngineTokens | EngineEnd): void {
-    const untold = this.#untold.get(event.id) ?? { tokens: null, end: null };
+  /** Something that is to be told to the answer whose `untold` it is. */
+  add(untold: Untold, event: EngineTokens | EngineEnd): void {
+    if (untold.tokens === null && untold.end === null) this.#line.push(untold);
     if (event.kind === "end") untold.end = event;
     else untold.tokens = untold.tokens === null ? event : joined(untold.tokens, event);
-    this.#untold.set(event.id, untold);
   }
 
   /** Tells the first answers now, unless others are being told already, and the rest in later turns. */
   tell(): void {
     if (this.#turn !== undefined) return;
-    let left = Math.max(fewest, Math.ceil(share * this.#untold.size));
-    for (const [id, { tokens, end }] of this.#untold) {
-      if (left-- === 0) break;
-      this.#untold.delete(id);
+    const count = Math.max(fewest, Math.ceil(share * this.#line.length));
+    for (const untold of this.#line.splice(0, count)) {
+      const { tokens, end } = untold;
+      untold.tokens = untold.end = null;
       if (tokens !== null) this.#tell(tokens);
       if (end !== null) this.#tell(end);
     }
@@ -52,7 +56,7 @@ export class Backlog {
 
   /** Tells everything in later turns. */
   tellSoon(): void {
-    if (this.#untold.size === 0) return;
+    if (this.#line.length === 0) return;
     this.#turn ??= setTimeout(() => {
       this.#turn = undefined;
       this.tell();
@@ -63,7 +67,7 @@ export class Backlog {
   clear(): void {
     clearTimeout(this.#turn);
     this.#turn = undefined;
-    this.#untold.clear();
+    this.#line = [];
   }
 }
 

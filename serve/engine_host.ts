@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Backlog } from "./backlog.ts";
+import { Backlog, Untold } from "./backlog.ts";
 import type { EngineThreadStart } from "./engine_worker.ts";
 import { cutResult, type EngineEvent, type EngineResult, type EngineRun } from "./engine_run.ts";
 import { ApiError } from "./errors.ts";
@@ -36,6 +36,12 @@ const idle: EngineFigures = {
   prefixHits: 0,
 };
 
+/** An answer that has not ended: whom to tell, and what he has not been told. */
+interface Run {
+  readonly take: (event: EngineEvent) => void;
+  readonly untold: Untold;
+}
+
 /** Closing is not waited for any longer. */
 const closeMs = 2000;
 
@@ -48,7 +54,7 @@ export class EngineHost implements AsyncDisposable {
   readonly #idle = new Int32Array(new SharedArrayBuffer(4));
   readonly #opening = Promise.withResolvers<EngineDescription>();
   readonly #closed = Promise.withResolvers<void>();
-  readonly #runs = new Map<number, (event: EngineEvent) => void>();
+  readonly #runs = new Map<number, Run>();
   readonly #backlog = new Backlog((event) => this.#pass(event));
   #figures = idle;
   #lastReportMs = performance.now();
@@ -99,7 +105,7 @@ export class EngineHost implements AsyncDisposable {
   run(request: EngineRequest, take: (event: EngineEvent) => void): EngineRun {
     const id = this.#nextId++;
     if (this.#runs.size === 0) this.#lastReportMs = performance.now();
-    this.#runs.set(id, take);
+    this.#runs.set(id, { take, untold: new Untold() });
     // Nobody is told of an end before he has what he asked for.
     if (this.#dead !== null) queueMicrotask(() => this.#end(id, cutResult(this.#dead)));
     else this.#tell({ kind: "add", id, request, sentMs: sharedNow() });
@@ -119,9 +125,9 @@ export class EngineHost implements AsyncDisposable {
   }
 
   #end(id: number, result: EngineResult): void {
-    const take = this.#runs.get(id);
+    const run = this.#runs.get(id);
     this.#runs.delete(id);
-    take?.(result);
+    run?.take(result);
   }
 
   #take(report: EngineReport): void {
@@ -142,15 +148,20 @@ export class EngineHost implements AsyncDisposable {
   /** First tokens go ahead of all others: somebody waits for an answer to begin. */
   #takeStep({ first, tokens, others }: EngineStep): void {
     for (const event of first) this.#pass(event);
-    for (const event of unpackTokens(tokens)) this.#backlog.add(event);
-    for (const event of others) this.#backlog.add(event);
+    for (const event of unpackTokens(tokens)) this.#passLater(event);
+    for (const event of others) this.#passLater(event);
     if (first.length > 0) this.#backlog.tellSoon();
     else this.#backlog.tell();
   }
 
+  #passLater(event: EngineTokens | EngineEnd): void {
+    const run = this.#runs.get(event.id);
+    if (run !== undefined) this.#backlog.add(run.untold, event);
+  }
+
   /** To the answer, if it has not ended. */
   #pass(event: EngineTokens | EngineEnd): void {
-    if (event.kind === "tokens") this.#runs.get(event.id)?.(event);
+    if (event.kind === "tokens") this.#runs.get(event.id)?.take(event);
     else this.#end(event.id, resultOf(event));
   }
 

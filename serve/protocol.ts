@@ -147,8 +147,8 @@ export function packTokens(events: readonly EngineTokens[]): PackedTokens {
 /** What was packed. */
 export function* unpackTokens(packed: PackedTokens): Generator<EngineTokens> {
   for (let at = 0; at < packed.length; at += packedFields) {
-    const [answer, id, logprob, atMs] = packed.subarray(at, at + packedFields);
-    yield { kind: "tokens", id: answer, tokens: [{ id, logprob, top: [] }], atMs };
+    const token = { id: packed[at + 1], logprob: packed[at + 2], top: [] };
+    yield { kind: "tokens", id: packed[at], tokens: [token], atMs: packed[at + 3] };
   }
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { Backlog } from "../../serve/backlog.ts";
+import { Backlog, Untold } from "../../serve/backlog.ts";
 import type { EngineEnd, EngineTokens } from "../../serve/protocol.ts";
 import { eventually } from "./support.ts";
 
@@ -10,6 +10,19 @@ const tokens = (id: number, ...ids: number[]): EngineTokens => ({
   tokens: ids.map((id) => ({ id, logprob: -1, top: [] })),
   atMs: ids.at(-1)!,
 });
+/** A backlog, and what each answer has not been told. */
+function backlogOf(tell: (event: EngineTokens | EngineEnd) => void) {
+  const backlog = new Backlog(tell), answers = new Map<number, Untold>();
+  return {
+    add(event: EngineTokens | EngineEnd): void {
+      if (!answers.has(event.id)) answers.set(event.id, new Untold());
+      backlog.add(answers.get(event.id)!, event);
+    },
+    tell: () => backlog.tell(),
+    tellSoon: () => backlog.tellSoon(),
+    clear: () => backlog.clear(),
+  };
+}
 const end = (id: number): EngineEnd => ({
   kind: "end",
   id,
@@ -20,7 +33,7 @@ const end = (id: number): EngineEnd => ({
 
 Deno.test("a few answers are told at once, many in turns, and meanwhile others get in", async () => {
   const told: number[] = [];
-  const backlog = new Backlog(({ id }) => told.push(id));
+  const backlog = backlogOf(({ id }) => told.push(id));
   const ids = Array.from({ length: 20 }, (_, i) => i);
   for (const id of ids.slice(0, 3)) backlog.add(tokens(id, 1));
   backlog.tell();
@@ -36,7 +49,7 @@ Deno.test("a few answers are told at once, many in turns, and meanwhile others g
 
 Deno.test("what comes while an answer waits is told with it", async () => {
   const told: (EngineTokens | EngineEnd)[] = [];
-  const backlog = new Backlog((event) => told.push(event));
+  const backlog = backlogOf((event) => told.push(event));
   backlog.add(tokens(1, 5));
   backlog.tellSoon();
   backlog.add(tokens(1, 6, 7));
@@ -48,7 +61,7 @@ Deno.test("what comes while an answer waits is told with it", async () => {
 
 Deno.test("nothing is told any more after the end", async () => {
   const told: number[] = [];
-  const backlog = new Backlog(({ id }) => told.push(id));
+  const backlog = backlogOf(({ id }) => told.push(id));
   backlog.add(end(1));
   backlog.tellSoon();
   backlog.clear();
@@ -68,7 +81,7 @@ Deno.test("every answer is told all of its tokens in their order, and then its e
         list.push(...event.kind === "end" ? ["end" as const] : event.tokens.map(({ id }) => id));
         to.set(event.id, list);
       };
-      const backlog = new Backlog((event) => note(told, event));
+      const backlog = backlogOf((event) => note(told, event));
       let count = 0;
       const add = (event: EngineTokens | EngineEnd): void => {
         note(asked, event);
