@@ -80,9 +80,9 @@ export class TokenStream {
   #emit(added: Uint8Array): string {
     if (added.length === 0) return "";
     const bytes = this.#pending.length > 0 ? concatBytes([this.#pending, added]) : added;
-    const certain = bytes.length - incompleteTail(bytes);
-    this.#pending = bytes.slice(certain);
-    return decodeUtf8(bytes.subarray(0, certain));
+    const tail = incompleteTail(bytes), certain = bytes.length - tail;
+    this.#pending = tail === 0 ? nothing : bytes.slice(certain);
+    return decodeUtf8(tail === 0 ? bytes : bytes.subarray(0, certain));
   }
 
   /** Ends the text: what is left of an incomplete character, as U+FFFD. The stream can then be used again. */
