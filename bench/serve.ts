@@ -51,15 +51,15 @@ function prompt(i: number): string {
 
 /** Starts a server where none is given, loads it, and tells what came of it. */
 export async function serve(request: ServeRequest): Promise<Row[]> {
-  device().favour(Deno.pid); // clients have machines of their own: their time is not to be what the engine leaves
   await using programs = new AsyncDisposableStack();
   const url = request.url ?? await startServer(request, programs);
   const warm = await warmUp(url, request);
-  if (!request.peer) return rowsOf((await inTurns([url], request))[0], request);
-  const bareUrl = await startBareServer(warm, request, programs);
-  await warmUp(bareUrl, request);
-  const [rows, bare] = (await inTurns([url, bareUrl], request))
-    .map((rounds) => rowsOf(rounds, request));
+  const urls = request.peer ? [url, await startBareServer(warm, request, programs)] : [url];
+  // Clients have machines of their own: their time is not to be what the engine leaves. Programs that start later would
+  // inherit it.
+  device().favour(Deno.pid);
+  const [rows, bare] = (await inTurns(urls, request)).map((rounds) => rowsOf(rounds, request));
+  if (bare === undefined) return rows;
   return rows.map((row, i) =>
     row.unit === "ms" || row.unit === "%" ? beside(row, "bare sockets", bare[i].value, true) : row
   );
@@ -211,18 +211,21 @@ async function startServer(
   return programs.use(program).url;
 }
 
-/** A server that does nothing but pass tokens on, from an engine as fast as the one that gave `samples`; its address. */
+/** A server that does nothing but pass tokens on, from an engine as fast as the one that gave `samples`, warmed up; its address. */
 async function startBareServer(
   samples: readonly Sample[],
-  { maxTokens, threads = String(navigator.hardwareConcurrency) }: ServeRequest,
+  request: ServeRequest,
   programs: AsyncDisposableStack,
 ): Promise<string> {
+  const { maxTokens, threads = String(navigator.hardwareConcurrency) } = request;
   const median = (of: (sample: Sample) => number): number => percentile(samples.map(of), 0.5);
   // Not from token to token: several that are read at once have no time between them.
   const decodeMs = median(({ totalMs }) => totalMs) - median(({ firstMs }) => firstMs);
   const stepMs = decodeMs / Math.max(1, maxTokens - 1);
   const program = await startProgram("bench/peers/bare_server.ts", [String(stepMs), threads]);
-  return programs.use(program).url;
+  const { url } = programs.use(program);
+  await warmUp(url, request);
+  return url;
 }
 
 /** A server in a process of its own, which ends with its disposal. */
