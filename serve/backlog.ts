@@ -44,9 +44,9 @@ export class Backlog {
   /** Tells the first answers now, unless others are being told already, and the rest in later turns. */
   tell(): void {
     if (this.#turn !== undefined) return;
-    const count = Math.max(fewest, Math.ceil(share * this.#line.length));
-    for (const untold of this.#line.splice(0, count)) {
-      const { tokens, end } = untold;
+    let left = Math.max(fewest, Math.ceil(share * this.#line.length));
+    while (left-- > 0 && this.#line.length > 0) {
+      const untold = this.#line.shift()!, { tokens, end } = untold;
       untold.tokens = untold.end = null;
       if (tokens !== null) this.#tell(tokens);
       if (end !== null) this.#tell(end);
