@@ -10,6 +10,7 @@ const tokens = (id: number, ...ids: number[]): EngineTokens => ({
   tokens: ids.map((id) => ({ id, logprob: -1, top: [] })),
   atMs: ids.at(-1)!,
 });
+
 /** A backlog, and what each answer has not been told. */
 function backlogOf(tell: (event: EngineTokens | EngineEnd) => void) {
   const backlog = new Backlog(tell), answers = new Map<number, Untold>();
