@@ -14,28 +14,41 @@ export interface Drawn extends TokenLogProb {
   readonly top: readonly TokenLogProb[];
 }
 
+/** What the op does to a logit first: its id, a factor, and a number that is added. */
+type Edit = readonly [id: number, factor: number, added: number];
+
+const width = sampleControls.length;
+const temperatureAt = sampleControls.indexOf("temperature");
+const uniformAt = sampleControls.indexOf("uniform"), editsAt = sampleControls.indexOf("edits");
+const noEdits: readonly Edit[] = [], noTokens: readonly TokenLogProb[] = [];
+
 /** How one text is drawn: its options, its key, and the tokens that penalties count. */
 export class TokenSampler {
   readonly #options: GenerationOptions;
   readonly #key: RandomKey;
+  /** The row of the op's controls, without its random number. */
+  readonly #controls: readonly number[];
   /** How often each token was generated; 0 for those that only the prompt has. */
   readonly #counts = new Map<number, number>();
   readonly #penalised: boolean;
+  /** Whether the op ever changes logits first. */
+  readonly #edits: boolean;
+  /** How many of the most likely tokens are asked for. */
+  readonly topCount: number;
 
   /** The sampler of a choice, which has a key of its own: `sample` + its number. */
   constructor(prompt: readonly number[], options: GenerationOptions, choice: number) {
     const { seed = 0, sample = 0, repetitionPenalty = 1 } = options;
-    const { presencePenalty = 0, frequencyPenalty = 0 } = options;
-    this.#options = options;
+    const { presencePenalty = 0, frequencyPenalty = 0, minTokens = 0, logitBias } = options;
+    [this.#options, this.topCount] = [options, options.topLogProbs ?? 0];
     // As nn's generate() derives it.
     this.#key = new RandomKey(seed).derive("generate").derive(sample + choice);
+    const { temperature = 0, topK = 0, topP = 1, minP = 0, vocabularySize = 0 } = options;
+    const controls = { temperature, topK, topP, minP, uniform: 0, limit: vocabularySize, edits: 0 };
+    this.#controls = sampleControls.map((name) => controls[name]);
     this.#penalised = repetitionPenalty !== 1 || presencePenalty !== 0 || frequencyPenalty !== 0;
+    this.#edits = this.#penalised || minTokens > 0 || logitBias !== undefined;
     if (repetitionPenalty !== 1) { for (const id of prompt) this.#counts.set(id, 0); }
-  }
-
-  /** How many of the most likely tokens are asked for. */
-  get topCount(): number {
-    return this.#options.topLogProbs ?? 0;
   }
 
   /** A token was generated. */
@@ -43,20 +56,22 @@ export class TokenSampler {
     if (this.#penalised) this.#counts.set(id, (this.#counts.get(id) ?? 0) + 1);
   }
 
-  /** The row of the op's controls for the token at `position`. */
-  controls(position: number): Record<typeof sampleControls[number], number> {
-    const { temperature = 0, topK = 0, topP = 1, minP = 0, vocabularySize = 0 } = this.#options;
-    const uniform = temperature === 0 ? 0 : this.#key.uniform(position);
-    return { temperature, topK, topP, minP, uniform, limit: vocabularySize };
+  /** Writes the row of the op's controls for the token at `position` to `controls`, from `first` on. */
+  control(controls: Float64Array, first: number, position: number): void {
+    for (let i = 0; i < width; i++) controls[first + i] = this.#controls[i];
+    if (this.#controls[temperatureAt] > 0) {
+      controls[first + uniformAt] = this.#key.uniform(position);
+    }
   }
 
-  /** What the op does to logits first, as [id, factor, number added]; `generated` tokens are there so far. */
-  edits(generated: number): [id: number, factor: number, added: number][] {
+  /** What the op does to logits first; `generated` tokens are there so far. */
+  edits(generated: number): readonly Edit[] {
+    if (!this.#edits) return noEdits;
     const { repetitionPenalty = 1, presencePenalty = 0, frequencyPenalty = 0 } = this.#options;
     const { logitBias, minTokens = 0, stop = [] } = this.#options;
     const added = new Map<number, number>(logitBias ?? []);
     if (generated < minTokens) { for (const id of stop) added.set(id, -Infinity); }
-    const edits: [number, number, number][] = [];
+    const edits: Edit[] = [];
     for (const [id, count] of this.#counts) {
       const penalty = count > 0 ? presencePenalty + count * frequencyPenalty : 0;
       edits.push([id, repetitionPenalty, (added.get(id) ?? 0) - penalty]);
@@ -82,7 +97,7 @@ export interface DrawRow {
 export function drawTokens(logits: Tensor, rows: readonly DrawRow[]): (Drawn | null)[] {
   const { ids, logProbs, tops } = noGrad(() => scope(() => draw(logits, rows)));
   return rows.map((_, i) =>
-    ids[i] < 0 ? null : { id: ids[i], logProb: logProbs[i], top: tops?.get(i) ?? [] }
+    ids[i] < 0 ? null : { id: ids[i], logProb: logProbs[i], top: tops?.get(i) ?? noTokens }
   );
 }
 
@@ -96,36 +111,32 @@ interface DrawnRows {
 function draw(logits: Tensor, rows: readonly DrawRow[]): DrawnRows {
   const shared = rows.some(({ row }, i) => row !== i) || rows.length !== logits.shape[0];
   const own = shared ? rowsOf(logits, rows.map(({ row }) => row)) : logits;
-  const controls = new Float64Array(rows.length * sampleControls.length);
-  rows.forEach(({ sampler, position }, i) => {
-    const named = sampler.controls(position), first = i * sampleControls.length;
-    sampleControls.forEach((name, j) => controls[first + j] = named[name]);
+  const controls = new Float64Array(rows.length * width), edits: number[] = [];
+  rows.forEach(({ sampler, position, generated }, i) => {
+    sampler.control(controls, i * width, position);
+    for (const edit of sampler.edits(generated)) edits.push(...edit);
+    controls[i * width + editsAt] = edits.length / 3;
   });
-  const edits = rows.map(({ sampler, generated }) => sampler.edits(generated));
-  let end = 0;
-  const offsets = [0, ...edits.map(({ length }) => end += length)];
-  const edited = edits.flat();
   const [ids, logProbs, totals] = call(sample, [
     own,
-    Tensor.from(controls, [rows.length, sampleControls.length], { dtype: "f64" }),
-    integers(offsets),
-    integers(edited.map(([id]) => id)),
-    Tensor.from(edited.flatMap(([, ...edit]) => edit), [edited.length, 2]),
-  ], undefined).map((x) => x.data());
-  return { ids, logProbs, tops: topTokens(own, totals, rows) };
+    Tensor.from(controls, [rows.length, width], { dtype: "f64" }),
+    Tensor.from(edits, [edits.length / 3, 3], { dtype: "f64" }),
+  ], undefined);
+  return { ids: ids.data(), logProbs: logProbs.data(), tops: topTokens(own, totals, rows) };
 }
 
 /** The most likely tokens of those rows that ask for any. */
 function topTokens(
   logits: Tensor,
-  totals: ArrayLike<number>,
+  logTotals: Tensor,
   rows: readonly DrawRow[],
 ): Map<number, TokenLogProb[]> | null {
+  if (!rows.some(({ sampler }) => sampler.topCount > 0)) return null;
   const asking = rows.flatMap(({ sampler }, i) => sampler.topCount > 0 ? [i] : []);
-  if (asking.length === 0) return null;
   const most = Math.max(...asking.map((i) => rows[i].sampler.topCount));
   const count = Math.min(most, logits.shape[1]);
   const [values, ids] = rowsOf(logits, asking).topK(count).map((x) => x.data());
+  const totals = logTotals.data();
   return new Map(asking.map((i, row) => {
     const length = Math.min(count, rows[i].sampler.topCount);
     const top = Array.from({ length }, (_, rank) => {
@@ -137,9 +148,5 @@ function topTokens(
 }
 
 function rowsOf(x: Tensor, rows: readonly number[]): Tensor {
-  return integers(rows).embedding(x);
-}
-
-function integers(values: readonly number[]): Tensor {
-  return Tensor.from(values, [values.length], { dtype: "i32" });
+  return Tensor.from(rows, [rows.length], { dtype: "i32" }).embedding(x);
 }

@@ -34,18 +34,16 @@ static inline float exp_f32(float x) {
   return x == x ? y : x;
 }
 
-// e^x for x <= 0 in fewer steps: n is rounded by adding a number whose last digit is worth 1, and the product with 2^n
-// is a sum of exponents. Results below 2^-125 are 0.
+// e^x for x <= 0 in fewer steps: n is rounded by adding a number whose last digit is worth 1, which leaves n, with the
+// bias of an exponent, in the lowest bits of the sum. Results up to e^-87 are 0, whatever the steps make of them.
 static inline float exp_nonpositive_f32(float x) {
-  const float smallest = -87.0f, shifter = 12582912.0f; // 1.5·2^23
-  const float clamped = x > smallest ? x : smallest;
-  const float shifted = __builtin_fmaf(clamped, 1.44269504088896341f, shifter);
+  const float shifter = 12582912.0f + 127.0f; // 1.5·2^23 and the bias
+  const float shifted = __builtin_fmaf(x, 1.44269504088896341f, shifter);
   const float n = shifted - shifter;
-  float r = __builtin_fmaf(n, -0.693359375f, clamped);
+  float r = __builtin_fmaf(n, -0.693359375f, x);
   r = __builtin_fmaf(n, 2.12194440e-4f, r);
-  const float scaled = float_bits(bits_of(exp_polynomial(r)) + (bits_of(shifted) << 23));
-  const float rest = x == x ? 0.0f : x;
-  return x > smallest ? scaled : rest;
+  const float power = float_bits(bits_of(shifted) << 23); // 2^n
+  return x <= -87.0f ? 0.0f : exp_polynomial(r) * power;
 }
 
 // ln x = e·ln 2 + ln m with x = m·2^e and m in [√½, √2).

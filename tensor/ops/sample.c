@@ -7,7 +7,8 @@
 #include "rows.h"
 #include "scratch.h"
 
-enum { TEMPERATURE, TOP_K, TOP_P, MIN_P, UNIFORM, LIMIT, CONTROLS };
+enum { TEMPERATURE, TOP_K, TOP_P, MIN_P, UNIFORM, LIMIT, EDITS, CONTROLS };
+enum { ID, FACTOR, ADDED, PARTS_OF_EDIT };
 enum { DIGIT_BITS = 8, BUCKETS = 1 << DIGIT_BITS, CHUNK = 256 };
 
 // A number that grows with the float; -0 and 0 are one.
@@ -16,45 +17,35 @@ static inline uint32_t ordered(float x) {
   return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
 }
 
-// Adds the edits of a row: positive scores are divided by a factor and negative ones multiplied, then a number is added.
-static void edit(float *scores, const int32_t *ids, const float *edits, int64_t count) {
-  for (int64_t i = 0; i < count; i++) {
-    const float score = scores[ids[i]], factor = edits[2 * i];
-    scores[ids[i]] = (score > 0.0f ? score / factor : score * factor) + edits[2 * i + 1];
+// Makes the edits [first, end): positive scores are divided by a factor and negative ones multiplied, then a number is added.
+static void edit(float *scores, const double *edits, int64_t first, int64_t end) {
+  for (const double *e = edits + first * PARTS_OF_EDIT; e < edits + end * PARTS_OF_EDIT; e += PARTS_OF_EDIT) {
+    float *score = scores + (int64_t)e[ID];
+    const float factor = (float)e[FACTOR];
+    *score = (*score > 0.0f ? *score / factor : *score * factor) + (float)e[ADDED];
   }
 }
 
-// The largest number; NaN is less than any.
-static float largest(const float *scores, int64_t n) {
-  float top = -INFINITY;
-#pragma omp simd reduction(max : top)
-  for (int64_t i = 0; i < n; i++) top = scores[i] > top ? scores[i] : top;
-  return top;
-}
+// The first of the largest numbers, and its place.
+typedef struct {
+  float score;
+  int64_t id;
+} Best;
 
-// Reads a row of logits. Returns the largest.
-static float load_row(const real *logits, float *scores, int64_t n) {
-  float top = -INFINITY;
-#pragma omp simd reduction(max : top)
-  for (int64_t i = 0; i < n; i++) {
-    const float score = scores[i] = load(logits + i);
-    top = score > top ? score : top;
-  }
-  return top;
-}
-
-// The first place of a number; 0 if there is none.
-static int64_t find(const float *scores, int64_t n, float number) {
+// NaN is less than any number; of none, or of nothing but -∞ and NaN, the place is 0.
+static Best best_of(const float *scores, int64_t n) {
+  Best best = {-INFINITY, 0};
+  int64_t chunk = 0;
   for (int64_t start = 0; start < n; start += CHUNK) {
     const int64_t end = start + CHUNK < n ? start + CHUNK : n;
-    int found = 0;
-#pragma omp simd reduction(| : found)
-    for (int64_t i = start; i < end; i++) found |= scores[i] == number;
-    if (!found) continue;
-    for (int64_t i = start; i < end; i++)
-      if (scores[i] == number) return i;
+    float top = -INFINITY;
+#pragma omp simd reduction(max : top)
+    for (int64_t i = start; i < end; i++) top = scores[i] > top ? scores[i] : top;
+    if (top > best.score) best.score = top, chunk = start;
   }
-  return 0;
+  if (best.score == -INFINITY) return best;
+  for (best.id = chunk; scores[best.id] != best.score;) best.id++;
+  return best;
 }
 
 static double sum_of(const float *weights, int64_t n) {
@@ -140,17 +131,15 @@ static int64_t draw(const float *weights, int64_t n, double share) {
   return last;
 }
 
-// `top` is the largest score.
-static int64_t choose(const float *scores, float top, float *weights, int64_t n, const double *controls,
+static int64_t choose(const float *scores, Best best, float *weights, int64_t n, const double *controls,
                       int32_t *candidates) {
-  const int64_t best = find(scores, n, top);
   const double temperature = controls[TEMPERATURE];
-  if (temperature == 0.0) return best;
+  if (temperature == 0.0) return best.id;
   const float inverse = (float)(1.0 / temperature), least = (float)controls[MIN_P];
   // The most likely token stays likely whatever the temperature: ∞ · 0 would be NaN.
 #pragma omp simd
-  for (int64_t i = 0; i < n; i++) weights[i] = exp_nonpositive_f32((scores[i] - top) * inverse);
-  weights[best] = 1.0f;
+  for (int64_t i = 0; i < n; i++) weights[i] = exp_nonpositive_f32((scores[i] - best.score) * inverse);
+  weights[best.id] = 1.0f;
   if (least > 0.0f)
     for (int64_t i = 0; i < n; i++) weights[i] = weights[i] >= least ? weights[i] : 0.0f;
   if (controls[TOP_K] > 0.0 && controls[TOP_K] < (double)n)
@@ -166,20 +155,28 @@ static float log_sum_exp(const float *scores, float top, int64_t n) {
   return top + log_f32(sum);
 }
 
-// Slots: 0 ids, 1 logProbs, 2 totals, 3 logits, 4 controls: f64 [rows, CONTROLS], 5 offsets: [rows + 1], 6 edited ids,
-// 7 edits: [edited ids, 2], 8 rows, 9 vocab, 10 number of edited ids.
+// Whether edits name tokens of the vocabulary, and rows have edits one after the other.
+static int fits(const double *controls, int64_t rows, const double *edits, int64_t count, int64_t vocab) {
+  double before = 0;
+  for (int64_t row = 0; row < rows; row++) {
+    const double end = controls[row * CONTROLS + EDITS];
+    if (!(end >= before && end <= (double)count)) return 0;
+    before = end;
+  }
+  for (int64_t i = 0; i < count; i++)
+    if (!(edits[i * PARTS_OF_EDIT + ID] >= 0 && edits[i * PARTS_OF_EDIT + ID] < (double)vocab)) return 0;
+  return 1;
+}
+
+// Slots: 0 ids, 1 logProbs, 2 totals, 3 logits, 4 controls: f64 [rows, CONTROLS], 5 edits: f64 [edits, PARTS_OF_EDIT],
+// 6 rows, 7 vocab, 8 number of edits.
 KERNEL(sample) {
   int32_t *ids = POINTER(int32_t, 0);
   float *logProbs = POINTER(float, 1), *totals = POINTER(float, 2);
   const real *logits = POINTER(const real, 3);
-  const double *controls = POINTER(const double, 4);
-  const int32_t *offsets = POINTER(const int32_t, 5), *edited = POINTER(const int32_t, 6);
-  const float *edits = POINTER(const float, 7);
-  const int64_t rows = INTEGER(8), vocab = INTEGER(9), count = INTEGER(10);
-  for (int64_t row = 0; row < rows; row++)
-    if (offsets[row] < 0 || offsets[row + 1] < offsets[row] || offsets[row + 1] > count) return INDEX_OUT_OF_RANGE;
-  for (int64_t i = 0; i < count; i++)
-    if (edited[i] < 0 || edited[i] >= vocab) return INDEX_OUT_OF_RANGE;
+  const double *controls = POINTER(const double, 4), *edits = POINTER(const double, 5);
+  const int64_t rows = INTEGER(6), vocab = INTEGER(7);
+  if (!fits(controls, rows, edits, INTEGER(8), vocab)) return INDEX_OUT_OF_RANGE;
   int32_t status = OK;
 #pragma omp parallel for schedule(dynamic, 1) if (rows > 1 && rows * vocab > PARALLEL_WORK)
   for (int64_t row = 0; row < rows; row++) {
@@ -190,18 +187,20 @@ KERNEL(sample) {
       status = OUT_OF_MEMORY;
       continue;
     }
-    const int64_t edited_here = offsets[row + 1] - offsets[row];
-    const int inPlace = sizeof(real) == sizeof(float) && edited_here == 0;
+    const double *own = controls + row * CONTROLS;
+    const int64_t first = row > 0 ? (int64_t)own[EDITS - CONTROLS] : 0, end = (int64_t)own[EDITS];
+    const int inPlace = sizeof(real) == sizeof(float) && end == first;
     const float *scores = inPlace ? (const float *)(logits + row * vocab) : room;
-    float top = inPlace ? largest(scores, vocab) : load_row(logits + row * vocab, room, vocab);
-    const float total = log_sum_exp(scores, top, vocab);
+    if (!inPlace)
+      for (int64_t i = 0; i < vocab; i++) room[i] = load(logits + row * vocab + i);
+    Best best = best_of(scores, vocab);
+    const float total = log_sum_exp(scores, best.score, vocab);
     ids[row] = -1, logProbs[row] = NAN, totals[row] = total;
     if (!isfinite(total)) continue;
-    edit(room, edited + offsets[row], edits + 2 * offsets[row], edited_here);
-    const double limit = controls[row * CONTROLS + LIMIT];
-    const int64_t n = limit > 0.0 && limit < (double)vocab ? (int64_t)limit : vocab;
-    if (edited_here > 0 || n < vocab) top = largest(scores, n);
-    const int64_t id = choose(scores, top, weights, n, controls + row * CONTROLS, candidates);
+    edit(room, edits, first, end);
+    const int64_t n = own[LIMIT] > 0.0 && own[LIMIT] < (double)vocab ? (int64_t)own[LIMIT] : vocab;
+    if (end > first || n < vocab) best = best_of(scores, n);
+    const int64_t id = choose(scores, best, weights, n, own, candidates);
     if (scores[id] == -INFINITY || scores[id] != scores[id]) continue; // nothing is allowed
     ids[row] = (int32_t)id, logProbs[row] = load(logits + row * vocab + id) - total;
   }

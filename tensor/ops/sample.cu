@@ -2,10 +2,11 @@
 //
 // Weights are summed as whole numbers of 2^-40, so that sums do not depend on the order in which they are made.
 //
-// Slots: 0 ids, 1 logProbs, 2 totals, 3 logits, 4 controls: f64 [rows, CONTROLS], 5 offsets: [rows + 1], 6 edited ids,
-// 7 edits: [edited ids, 2], 8 rows, 9 vocab, 10 number of edited ids. Scratch: f32 [rows, 2, vocab].
+// Slots: 0 ids, 1 logProbs, 2 totals, 3 logits, 4 controls: f64 [rows, CONTROLS], 5 edits: f64 [edits, PARTS_OF_EDIT],
+// 6 rows, 7 vocab, 8 number of edits. Scratch: f32 [rows, 2, vocab].
 
-enum { TEMPERATURE, TOP_K, TOP_P, MIN_P, UNIFORM, LIMIT, CONTROLS };
+enum { TEMPERATURE, TOP_K, TOP_P, MIN_P, UNIFORM, LIMIT, EDITS, CONTROLS };
+enum { ID, FACTOR, ADDED, PARTS_OF_EDIT };
 enum { DIGIT_BITS = 8, BUCKETS = 1 << DIGIT_BITS };
 
 // A number that grows with the float; -0 and 0 are one, NaN is below all.
@@ -153,25 +154,27 @@ __device__ inline int64_t choose(float *scores, float *weights, int64_t n, const
   return draw(weights, n, controls[UNIFORM]);
 }
 
-// Adds the edits of a row: positive scores are divided by a factor and negative ones multiplied, then a number is
+// Makes the edits [first, end): positive scores are divided by a factor and negative ones multiplied, then a number is
 // added. One thread does all, because an id may be there twice.
-__device__ inline void edit(const Context &context, float *scores, const int32_t *ids, const float *edits,
-                            int64_t first, int64_t end, int64_t vocab) {
+__device__ inline void edit(const Context &context, float *scores, const double *edits, int64_t first, int64_t end,
+                            int64_t vocab) {
   if (threadIdx.x != 0) return;
   for (int64_t i = first; i < end; i++) {
-    if (!index_fits(context, ids[i], i, vocab)) continue;
-    const float score = scores[ids[i]], factor = edits[2 * i];
-    scores[ids[i]] = (score > 0.0f ? score / factor : score * factor) + edits[2 * i + 1];
+    const double *e = edits + i * PARTS_OF_EDIT;
+    if (!index_fits(context, (int64_t)e[ID], i, vocab)) continue;
+    float *score = scores + (int64_t)e[ID];
+    const float factor = (float)e[FACTOR];
+    *score = (*score > 0.0f ? *score / factor : *score * factor) + (float)e[ADDED];
   }
 }
 
 KERNEL(sample) {
   const OneBlock team;
-  const int64_t row = blockIdx.x, vocab = INTEGER(9);
-  const int64_t first = POINTER(const int32_t, 5)[row], end = POINTER(const int32_t, 5)[row + 1];
-  if (!index_fits(context, first, row, INTEGER(10) + 1) || !index_fits(context, end, row, INTEGER(10) + 1)) return;
-  const real *logits = POINTER(const real, 3) + row * vocab;
+  const int64_t row = blockIdx.x, vocab = INTEGER(7);
   const double *controls = POINTER(const double, 4) + row * CONTROLS;
+  const int64_t first = row > 0 ? (int64_t)controls[EDITS - CONTROLS] : 0, end = (int64_t)controls[EDITS];
+  if (!index_fits(context, first, row, INTEGER(8) + 1) || !index_fits(context, end, row, INTEGER(8) + 1)) return;
+  const real *logits = POINTER(const real, 3) + row * vocab;
   float *scores = (float *)context.scratch + row * 2 * vocab, *weights = scores + vocab;
   FOR_TEAM(i, vocab) scores[i] = load(logits + i);
   __syncthreads();
@@ -181,7 +184,7 @@ KERNEL(sample) {
   const float total = top + logf(sum_over(team, sum));
   int64_t id = -1;
   if (fabsf(total) < INFINITY) {
-    edit(context, scores, POINTER(const int32_t, 6), POINTER(const float, 7), first, end, vocab);
+    edit(context, scores, POINTER(const double, 5), first, end, vocab);
     __syncthreads();
     const int64_t n = controls[LIMIT] > 0.0 && controls[LIMIT] < (double)vocab ? (int64_t)controls[LIMIT] : vocab;
     id = choose(scores, weights, n, controls);

@@ -11,7 +11,7 @@ import type { Tensor } from "../tensor.ts";
 import { addressOf } from "./address.ts";
 import { blockForEach } from "./launch.ts";
 
-/** What a row of `controls` holds, in this order. */
+/** What a row of `controls` holds, in this order; `edits`: how many edits it and the rows before it have. */
 export const sampleControls = [
   "temperature",
   "topK",
@@ -19,18 +19,14 @@ export const sampleControls = [
   "minP",
   "uniform",
   "limit",
+  "edits",
 ] as const;
+const width = sampleControls.length, editsAt = sampleControls.indexOf("edits");
 
 /** Logits, how to draw from each row, and which logits to change first. */
-export type SampleInputs = readonly [
-  logits: Tensor,
-  controls: Tensor,
-  offsets: Tensor,
-  editedIds: Tensor,
-  edits: Tensor,
-];
+export type SampleInputs = readonly [logits: Tensor, controls: Tensor, edits: Tensor];
 
-/** rows, vocab, and the controls of each row, over and over. */
+/** rows, vocab, and the controls of each row but its edits, over and over. */
 const cases: readonly (readonly [number, number, readonly (readonly number[])[]])[] = [
   [1, 1, [[1, 0, 1, 0, 0.5, 0]]],
   [3, 33, [[0, 0, 1, 0, 0.25, 0], [1, 0, 1, 0, 0.75, 0], [0.5, 5, 1, 0, 0.3, 0]]],
@@ -40,10 +36,10 @@ const cases: readonly (readonly [number, number, readonly (readonly number[])[]]
 ];
 
 /**
- * A token for each row of logits, [rows, vocab], its log-probability by these logits, and the
- * logarithm of the sum of their exponentials. controls: f64 [rows, 6], see
- * `sampleControls`. The edits of row r are numbers offsets[r] to offsets[r + 1] of editedIds and edits, [edits, 2]: a
- * factor that divides a positive logit and multiplies another one (Keskar et al., "CTRL", 2019), and a number that is added.
+ * A token for each row of logits, [rows, vocab], its log-probability by these logits, and the logarithm of the sum of their
+ * exponentials. controls: f64 [rows, 7], see `sampleControls`. edits: f64 [edits, 3], an id, a factor that divides a positive
+ * logit and multiplies another one (Keskar et al., "CTRL", 2019), and a number that is added; those of the first row come
+ * first.
  *
  * Ids from `limit` on (0: none) are not drawn. A temperature of 0 takes the first of the most likely tokens. Otherwise
  * weights are exp(logit / temperature); those below minP times the largest are dropped, then all but the topK (0: all)
@@ -59,19 +55,21 @@ export const sample: Op<void, SampleInputs> = {
     const perRow = { shape: [rows], dtype: "f32" } as const;
     return [{ shape: [rows], dtype: "i32" }, perRow, perRow];
   },
-  reference: ([logits, controls, offsets, editedIds, edits], [ids, logProbs, totals]) => {
+  reference: ([logits, controls, edits], [ids, logProbs, totals]) => {
     const [rows, vocab] = logits.shape;
-    const odd = editedIds.data.find((id) => !(id >= 0 && id < vocab));
-    if (odd !== undefined) throw outside(odd, vocab);
+    for (let i = 0; i < edits.shape[0]; i++) {
+      const id = edits.data[3 * i];
+      if (!(id >= 0 && id < vocab)) throw outside(id, vocab);
+    }
     for (let row = 0; row < rows; row++) {
       const own = Float64Array.from(logits.data.subarray(row * vocab, (row + 1) * vocab));
       const top = own.reduce((a, b) => Math.max(a, b), -Infinity);
       const total = top + Math.log(own.reduce((sum, logit) => sum + Math.exp(logit - top), 0));
       const scores = own.slice();
-      for (let i = offsets.data[row]; i < offsets.data[row + 1]; i++) {
-        const id = editedIds.data[i], factor = edits.data[2 * i];
-        scores[id] = (scores[id] > 0 ? scores[id] / factor : scores[id] * factor) +
-          edits.data[2 * i + 1];
+      const endOf = (row: number): number => row < 0 ? 0 : controls.data[row * width + editsAt];
+      for (let i = endOf(row - 1); i < endOf(row); i++) {
+        const [id, factor, added] = edits.data.subarray(3 * i, 3 * i + 3);
+        scores[id] = (scores[id] > 0 ? scores[id] / factor : scores[id] * factor) + added;
       }
       const id = Number.isFinite(total) ? choose(scores, controls, row) : -1;
       ids.data[row] = id;
@@ -88,10 +86,10 @@ export const sample: Op<void, SampleInputs> = {
       scratch: ([logits]) => 8 * sizeOf(logits.shape),
     },
     arguments: (to, inputs, outputs) => {
-      const [{ shape: [rows, vocab] }, , , editedIds] = inputs;
+      const [{ shape: [rows, vocab] }, , edits] = inputs;
       for (const x of outputs) to.address(addressOf(x));
       for (const x of inputs) to.address(addressOf(x));
-      to.integer(rows).integer(vocab).integer(editedIds.shape[0]);
+      to.integer(rows).integer(vocab).integer(edits.shape[0]);
     },
     error: (_, [{ shape: [, vocab] }]) => outside("that is edited", vocab),
   },
@@ -100,7 +98,7 @@ export const sample: Op<void, SampleInputs> = {
 
 /** The token that a row draws. */
 function choose(scores: Float64Array, { data }: NumberTensor, row: number): number {
-  const [temperature, topK, topP, minP, uniform, limit] = data.subarray(6 * row, 6 * row + 6);
+  const [temperature, topK, topP, minP, uniform, limit] = data.subarray(row * width);
   const count = limit > 0 ? Math.min(limit, scores.length) : scores.length;
   const order = Uint32Array.from({ length: count }, (_, id) => id)
     .sort((a, b) => scores[b] - scores[a] || a - b);
@@ -126,23 +124,20 @@ function choose(scores: Float64Array, { data }: NumberTensor, row: number): numb
   return kept.find((id) => (sum += weight(id)) > target) ?? kept.at(-1)!;
 }
 
-function check([logits, controls, offsets, editedIds, edits]: readonly View[]): void {
-  const [rows] = logits.shape, [count] = editedIds.shape;
-  const fits = logits.shape.length === 2 && logits.shape[1] > 0 && editedIds.shape.length === 1 &&
-    sameShape(controls.shape, [rows, sampleControls.length]) &&
-    sameShape(offsets.shape, [rows + 1]) && sameShape(edits.shape, [count, 2]);
+function check([logits, controls, edits]: readonly View[]): void {
+  const [rows] = logits.shape;
+  const fits = logits.shape.length === 2 && logits.shape[1] > 0 &&
+    sameShape(controls.shape, [rows, width]) && sameShape(edits.shape, [edits.shape[0] ?? 0, 3]);
   if (!fits) {
     throw new ShapeError(
-      `sample: logits, controls, offsets, edited ids and edits do not fit, ${
-        [logits, controls, offsets, editedIds, edits].map(({ shape }) => formatShape(shape))
-          .join(", ")
+      `sample: logits, controls and edits do not fit, ${
+        [logits, controls, edits].map(({ shape }) => formatShape(shape)).join(", ")
       } (${rows} vs ${controls.shape[0]} rows). Pass a row of controls for each row of logits.`,
     );
   }
-  const types = [controls, offsets, editedIds, edits].map(({ dtype }) => dtype).join(", ");
-  if (!isFloating(logits.dtype) || types !== "f64, i32, i32, f32") {
+  if (!isFloating(logits.dtype) || controls.dtype !== "f64" || edits.dtype !== "f64") {
     throw new DTypeError(
-      `sample: logits are ${logits.dtype}, the rest ${types}. Pass f32, then f64, i32, i32, f32.`,
+      `sample: logits are ${logits.dtype}, the rest ${controls.dtype}, ${edits.dtype}. Pass f32, then f64, f64.`,
     );
   }
 }
@@ -155,15 +150,14 @@ function outside(id: number | string, vocab: number): IndexError {
 
 function samplesOf(): Sample<void, SampleInputs>[] {
   return cases.map(([rows, vocab, controls]) => ({
-    shapes: [[rows, vocab], [rows, 6], [rows + 1], [2 * rows], [2 * rows, 2]],
+    shapes: [[rows, vocab], [rows, width], [2 * rows, 3]],
     params: undefined,
-    dtypes: [null, "f64", "i32", "i32", "f32"],
+    dtypes: [null, "f64", "f64"],
     draw: (input, uniform, index) => {
       if (input === 0) return 16 * uniform - 8;
-      if (input === 1) return controls[Math.floor(index / 6) % controls.length][index % 6];
-      if (input === 2) return 2 * index;
-      if (input === 3) return Math.floor(uniform * vocab);
-      return index % 2 === 0 ? 1 + uniform : 2 * uniform - 1;
+      const row = Math.floor(index / width);
+      if (input === 1) return [...controls[row % controls.length], 2 * (row + 1)][index % width];
+      return [Math.floor(uniform * vocab), 1 + uniform, 2 * uniform - 1][index % 3];
     },
   }));
 }
