@@ -9,6 +9,11 @@ static void turn_heads(real *to, const real *from, int64_t heads, int64_t headDi
   }
 }
 
+// Asks for a row that is about to be written.
+static void ask_for(const real *row, int64_t width) {
+  for (int64_t i = 0; i < width; i += 64 / (int64_t)sizeof(real)) __builtin_prefetch(row + i, 1, 3);
+}
+
 // Slots: 0 q, 1 keys, 2 values, 3 projection, 4 table, 5 positions, 6 places, 7 keys before, 8 values before, 9 tokens,
 // 10 heads, 11 kvHeads, 12 headDim, 13 positions of the table, 14 pairs, 15 places of the cache.
 KERNEL(place_heads) {
@@ -30,6 +35,10 @@ KERNEL(place_heads) {
     const real *row = projection + token * width;
     const float *turns = table + positions[token] * pairs * 2;
     const int64_t place = places[token] * kvWidth;
+    if (token + 1 < tokens) {
+      ask_for(keys + places[token + 1] * kvWidth, kvWidth);
+      ask_for(values + places[token + 1] * kvWidth, kvWidth);
+    }
     turn_heads(q + token * heads * headDim, row, heads, headDim, turns, pairs);
     turn_heads(keys + place, row + heads * headDim, kvHeads, headDim, turns, pairs);
     memcpy(values + place, row + heads * headDim + kvWidth, sizeof(real) * (size_t)kvWidth);
