@@ -34,9 +34,15 @@ export type LinearWeights = Pick<Linear, "weight" | "bias" | "adapter">;
  */
 export type WeightFormat = "f32" | "bf16" | "int8" | "fp8";
 
+/** How a copy computes. */
+export interface WeightCopyOptions {
+  /** Whether the first half of the outputs are gates, as in SwiGLU: y = silu(gate)·up; false by default. */
+  readonly gated?: boolean;
+}
+
 /**
  * The outputs of several linear layers that read the same input, side by side: y = x·Wᵀ + b with their weights one below
- * the other, low-rank adapters merged. x: [..., in] → [..., sum of outs].
+ * the other, low-rank adapters merged. x: [..., in] → [..., sum of outs], or half of them where they are gated.
  *
  * @example
  * ```ts
@@ -57,24 +63,29 @@ export class WeightCopy implements Disposable {
   readonly #weights: readonly Tensor[];
   readonly #bias: Tensor | null;
   readonly #outs: number;
+  readonly #gated: boolean;
+  /** Whether the product itself applies the gates. */
+  readonly #fused: boolean;
 
   /** The weights of `layers` as they are now. Throws DeviceError for fp8 where the device has no products of it. */
-  constructor(layers: readonly LinearWeights[], format: WeightFormat) {
+  constructor(
+    layers: readonly LinearWeights[],
+    format: WeightFormat,
+    { gated = false }: WeightCopyOptions = {},
+  ) {
     if (format === "fp8") requireFp8(layers[0].weight.device);
-    this.format = format;
+    const biased = layers.some(({ bias }) => bias), dtype = activationType(format);
+    [this.format, this.#gated] = [format, gated];
+    this.#fused = gated && format === "f32" && !biased;
     this.#outs = layers.reduce((sum, { weight }) => sum + weight.shape[0], 0);
-    this.#weights = scope(() => stored(layers, format).map((weight) => weight.keep()));
-    const dtype = activationType(format);
-    const biased = layers.some(({ bias }) => bias);
+    this.#weights = scope(() => this.#stored(layers).map((weight) => weight.keep()));
     this.#bias = biased ? Tensor.zeros([this.#outs], { dtype }).keep() : null;
     this.#refreshBias(layers);
   }
 
   /** Takes over what the same layers weigh now. */
   refresh(layers: readonly LinearWeights[]): void {
-    scope(() =>
-      stored(layers, this.format).forEach((weight, i) => this.#weights[i].assign(weight))
-    );
+    scope(() => this.#stored(layers).forEach((weight, i) => this.#weights[i].assign(weight)));
     this.#refreshBias(layers);
   }
 
@@ -91,10 +102,30 @@ export class WeightCopy implements Disposable {
     );
   }
 
-  /** x: [..., in] → [..., sum of outs], in the type of x, which is `activationType` of the format. */
+  /** The weights of layers in the form of the format. */
+  #stored(layers: readonly LinearWeights[]): Tensor[] {
+    return noGrad(() =>
+      scope(() => {
+        const weight = Tensor.concat(layers.map(effectiveWeight));
+        switch (this.format) {
+          case "f32":
+            return call(packRows, [weight.to("f32")], { gated: this.#fused });
+          case "bf16":
+            if (weight.device === "cpu") return call(packPairs, [weight.to("bf16")], undefined);
+            return [weight.to("bf16")];
+          case "int8":
+            return call(quantizeRows, [weight], undefined);
+          case "fp8":
+            return call(quantizeFp8, [weight], undefined);
+        }
+      })
+    );
+  }
+
+  /** x: [..., in] → [..., outputs], in the type of x, which is `activationType` of the format. */
   forward(x: Tensor): Tensor {
-    const y = this.#multiply(x);
-    return this.#bias ? y.add(this.#bias) : y;
+    const product = this.#multiply(x), y = this.#bias ? product.add(this.#bias) : product;
+    return this.#gated && !this.#fused ? y.swigluHalves() : y;
   }
 
   /** x: [rows, in] → f32 [rows, sum of outs], without a bias: logits. */
@@ -106,7 +137,7 @@ export class WeightCopy implements Disposable {
     const [weight, scales, sums] = this.#weights;
     switch (this.format) {
       case "f32":
-        return call(linearPacked, [x, weight], { out: this.#outs })[0];
+        return call(linearPacked, [x, weight], { out: this.#outs, gated: this.#fused })[0];
       case "bf16":
         if (weight.device === "cpu") {
           return call(linearPairs, [x, weight], { out: this.#outs, wide })[0];
@@ -144,24 +175,4 @@ function effectiveWeight({ weight, adapter }: LinearWeights): Tensor {
   if (!adapter?.active) return weight;
   const product = adapter.b.to("f32").matmul(adapter.a.to("f32"));
   return weight.to("f32").add(product.mul(adapter.scale));
-}
-
-/** The weights of layers in the form of a format. */
-function stored(layers: readonly LinearWeights[], format: WeightFormat): Tensor[] {
-  return noGrad(() =>
-    scope(() => {
-      const weight = Tensor.concat(layers.map(effectiveWeight));
-      switch (format) {
-        case "f32":
-          return call(packRows, [weight.to("f32")], undefined);
-        case "bf16":
-          if (weight.device === "cpu") return call(packPairs, [weight.to("bf16")], undefined);
-          return [weight.to("bf16")];
-        case "int8":
-          return call(quantizeRows, [weight], undefined);
-        case "fp8":
-          return call(quantizeFp8, [weight], undefined);
-      }
-    })
-  );
 }

@@ -121,7 +121,7 @@ function rowwise({ rows, dim, hidden, headDim }: GpuSizes, of: Of): MemoryCase[]
     of("squaredErrorBackward", [x, x, perRow], {}, { dtypes: lastF32(2) }),
     of("quantizeRows", [[hidden, dim]]),
     of("quantizeFp8", [[hidden, dim]]),
-    of("packRows", [[hidden, dim]], {}, { dtypes: ["f32"] }),
+    of("packRows", [[hidden, dim]], { gated: false }, { dtypes: ["f32"] }),
   ];
 }
 
@@ -182,7 +182,7 @@ function picking({ rows, dim, hidden, vocab, headDim }: GpuSizes, of: Of): Memor
     of("linearInt8", [[1, dim], [hidden / 16, bf16Row, 16, 4], [hidden], [hidden]], undefined, {
       dtypes: [null, "i8", "f32", "i32"],
     }),
-    of("linearPacked", [[1, dim], [hidden / 32, dim, 32]], { out: hidden }, {
+    of("linearPacked", [[1, dim], [hidden / 32, dim, 32]], { out: hidden, gated: false }, {
       dtypes: ["f32", "f32"],
     }),
   ];

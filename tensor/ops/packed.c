@@ -1,23 +1,38 @@
 // Products with f32 weights that lie in the order in which they are read: panels of PANEL outputs, input after input,
 // [panels, in, PANEL]. One row of x then streams through the weights at the speed of memory, and many rows need no packing
 // for each call. Sums are added in the order of matmul.c (blocks of inputs, each from zero), so they have its bits.
+//
+// Where outputs are gated, the first half of them are gates and y = silu(gate)·up. A panel then has HALF gates and the HALF
+// outputs that they let through, so that the thread which has the sums makes y of them.
 #include "gemm_vector.h"
+#include "math.h"
 #include "scratch.h"
 
-enum { PANEL = 32, PAIR = 2, BLOCK_PANELS = 8, SHARE_BLOCKS = 6 };
+enum { PANEL = 32, HALF = PANEL / 2, PAIR = 2, BLOCK_PANELS = 8, SHARE_BLOCKS = 6, BLOCK_FLOATS = 16384 };
 
-// Slots: 0 packed, 1 weight: [out, in], 2 out, 3 in.
+// Columns of y that a panel makes.
+static int64_t panel_outputs(int gated) { return gated ? HALF : PANEL; }
+
+// [in, count] of weights [count, in].
+static void pack_outputs(float *to, const float *weight, int64_t count, int64_t width) {
+  for (int64_t o = 0; o < count; o++)
+    for (int64_t i = 0; i < width; i++) to[i * PANEL + o] = weight[o * width + i];
+}
+
+// Slots: 0 packed, 1 weight: [out, in], 2 out, 3 in, 4 whether outputs are gated.
 KERNEL(pack_rows) {
   float *packed = POINTER(float, 0);
   const float *weight = POINTER(const float, 1);
   const int64_t outs = INTEGER(2), width = INTEGER(3);
+  const int gated = INTEGER(4) != 0;
+  const int64_t made = gated ? outs / 2 : outs, each = panel_outputs(gated);
 #pragma omp parallel for if (outs * width > PARALLEL_WORK)
-  for (int64_t panel = 0; panel < (outs + PANEL - 1) / PANEL; panel++) {
+  for (int64_t panel = 0; panel < (made + each - 1) / each; panel++) {
     float *to = packed + panel * width * PANEL;
-    const int64_t count = smaller(PANEL, outs - panel * PANEL);
+    const int64_t first = panel * each, count = smaller(each, made - first);
     memset(to, 0, sizeof(float) * (size_t)(width * PANEL));
-    for (int64_t o = 0; o < count; o++)
-      for (int64_t i = 0; i < width; i++) to[i * PANEL + o] = weight[(panel * PANEL + o) * width + i];
+    pack_outputs(to, weight + first * width, count, width);
+    if (gated) pack_outputs(to + HALF, weight + (made + first) * width, count, width);
   }
   return OK;
 }
@@ -74,8 +89,9 @@ static void multiply_rows(int64_t rows, int64_t panels, int64_t depth, const flo
 
 typedef struct {
   const float *weights, *x; // x: tiles of rows, [width, A_COLUMN] each
-  int64_t rows, tiles, outs, width;
+  int64_t rows, tiles, outs, width; // outs: columns of y
   float *y;
+  int gated;
 } Task;
 
 // Rows of x in the order in which a tile of them is multiplied.
@@ -85,14 +101,21 @@ static void pack_tile(const Task *t, const float *x, int64_t tile, float *tiles)
   pack_columns((View){x + row * t->width, t->width, 1}, left, t->width, t->width, A_COLUMN, to);
 }
 
+// y = silu(gate)·up of a row of panels, each HALF gates and HALF others; see swiglu.c.
+static void write_gated(float *y, const float *sums, int64_t columns) {
+  for (int64_t c = 0; c < columns; c += HALF, sums += PANEL)
+#pragma omp simd
+    for (int64_t i = 0; i < smaller(HALF, columns - c); i++) y[c + i] = sums[i] * sigmoid_f32(sums[i]) * sums[HALF + i];
+}
+
 // Panels [panel, panel + panels) for one tile of rows. Each tile asks for its share of the panels that come `ahead` panels
 // later.
 static void multiply_strip(const Task *t, int64_t tile, int64_t panel, int64_t panels, int64_t ahead) {
-  const int64_t first = panel * PANEL, columns = smaller(panels * PANEL, t->outs - first);
+  const int64_t each = panel_outputs(t->gated), first = panel * each, columns = smaller(panels * each, t->outs - first);
   const int64_t panelStep = t->width * PANEL, depth = block_depth(t->width);
   const int64_t row = t->rows * tile / t->tiles, rows = t->rows * (tile + 1) / t->tiles - row;
   const int64_t aheadStep = (PANEL * (int64_t)sizeof(float) + t->tiles - 1) / t->tiles;
-  const int direct = columns == panels * PANEL;
+  const int direct = !t->gated && columns == panels * PANEL;
   float edge[MR * PAIR * PANEL];
   float *sums = direct ? t->y + row * t->outs + first : edge;
   const int64_t sumsRow = direct ? t->outs : PAIR * PANEL;
@@ -105,8 +128,13 @@ static void multiply_strip(const Task *t, int64_t tile, int64_t panel, int64_t p
                     (Strip){w + v, panelStep, next, aheadStep}, sums + v, sumsRow, i > 0);
   }
   if (direct) return;
-  for (int64_t r = 0; r < rows; r++)
-    memcpy(t->y + (row + r) * t->outs + first, edge + r * sumsRow, sizeof(float) * (size_t)columns);
+  for (int64_t r = 0; r < rows; r++) {
+    float *y = t->y + (row + r) * t->outs + first;
+    if (t->gated)
+      write_gated(y, edge + r * sumsRow, columns);
+    else
+      memcpy(y, edge + r * sumsRow, sizeof(float) * (size_t)columns);
+  }
 }
 
 // Panels [from, to), which stay in the second-level cache while all rows pass by: a tile's results then go to few pages.
@@ -116,12 +144,13 @@ static void multiply_block(const Task *t, int64_t from, int64_t to, int64_t ahea
       multiply_strip(t, tile, panel, smaller(PAIR, to - panel), ahead);
 }
 
-// A thread's share of the panels, of which few rows take two at a time. It is cut into several blocks, since nobody asks
-// for the first one ahead.
+// A thread's share of the panels, of which few rows take two at a time. It is cut into several blocks of about BLOCK_FLOATS,
+// since nobody asks for the first one ahead.
 static void multiply_share(const Task *t, int64_t panels, int64_t thread, int64_t threads) {
   const int64_t unit = t->rows <= 3 ? PAIR : 1, units = (panels + unit - 1) / unit;
   const int64_t from = units * thread / threads * unit, end = smaller(units * (thread + 1) / threads * unit, panels);
-  const int64_t block = smaller(round_up((end - from + SHARE_BLOCKS - 1) / SHARE_BLOCKS, unit), BLOCK_PANELS);
+  const int64_t panelStep = t->width * PANEL, most = (BLOCK_FLOATS + panelStep - 1) / panelStep;
+  const int64_t block = round_up(smaller((end - from + SHARE_BLOCKS - 1) / SHARE_BLOCKS, most), unit);
   for (int64_t panel = from; panel < end; panel += block)
     multiply_block(t, panel, smaller(end, panel + block), panel + block < end ? block : 0);
 }
@@ -140,19 +169,39 @@ static void multiply_together(const Task *t, int64_t panels, int64_t *taken) {
   }
 }
 
-// Slots: 0 y, 1 x, 2 packed, 3 rows, 4 out, 5 in.
+// All panels for rows of this thread's own, which it packs for itself: where panels are few, equal shares of them are not to
+// be had, and rows that another thread packed are far away. Returns whether there was memory.
+static int multiply_own_rows(const Task *t, const float *x, int64_t panels, int64_t thread, int64_t threads) {
+  const int64_t from = t->rows * thread / threads, rows = t->rows * (thread + 1) / threads - from;
+  if (rows == 0) return 1;
+  const int64_t count = (rows + MR - 1) / MR;
+  float *tiles = thread_scratch((size_t)(count * t->width * A_COLUMN));
+  if (!tiles) return 0;
+  const Task own = {t->weights, tiles, rows, count, t->outs, t->width, t->y + from * t->outs, t->gated};
+  for (int64_t tile = 0; tile < count; tile++) pack_tile(&own, x + from * t->width, tile, tiles);
+  multiply_share(&own, panels, 0, 1);
+  return 1;
+}
+
+// Slots: 0 y, 1 x, 2 packed, 3 rows, 4 columns of y, 5 in, 6 whether outputs are gated.
 KERNEL(linear_packed) {
-  Task t = {POINTER(const float, 2), NULL, INTEGER(3), 0, INTEGER(4), INTEGER(5), POINTER(float, 0)};
+  Task t = {POINTER(const float, 2), NULL, INTEGER(3), 0, INTEGER(4), INTEGER(5), POINTER(float, 0), INTEGER(6) != 0};
   const float *x = POINTER(const float, 1);
   if (t.rows <= 0 || t.outs <= 0) return OK;
   if (t.width <= 0) return memset(t.y, 0, sizeof(float) * (size_t)(t.rows * t.outs)), OK;
   t.tiles = (t.rows + MR - 1) / MR;
+  const int64_t each = panel_outputs(t.gated), panels = (t.outs + each - 1) / each, threads = omp_get_max_threads();
+  // Weights are read once: few rows cost what reading costs, about eight rows' worth.
+  const int alone = (t.rows + 8) * panels * PANEL * t.width <= 16 * PARALLEL_WORK;
+  if (!alone && panels < SHARE_BLOCKS * threads && t.rows >= 2 * MR * threads) {
+    int complete = 1;
+#pragma omp parallel reduction(& : complete)
+    complete = multiply_own_rows(&t, x, panels, omp_get_thread_num(), omp_get_num_threads());
+    return complete ? OK : OUT_OF_MEMORY;
+  }
   float *tiles = thread_scratch((size_t)(t.tiles * t.width * A_COLUMN));
   if (!tiles) return OUT_OF_MEMORY;
   t.x = tiles;
-  const int64_t panels = (t.outs + PANEL - 1) / PANEL;
-  // Weights are read once: few rows cost what reading costs, about eight rows' worth.
-  const int alone = (t.rows + 8) * t.outs * t.width <= 16 * PARALLEL_WORK;
   if (alone || t.tiles == 1)
     for (int64_t tile = 0; tile < t.tiles; tile++) pack_tile(&t, x, tile, tiles);
   if (alone) return multiply_share(&t, panels, 0, 1), OK;
