@@ -43,8 +43,8 @@ export interface PackedTokens {
   readonly places: Tensor;
   /** Where the sequences lie. */
   readonly sequences: Sequences;
-  /** The tokens whose logits are wanted: [rows]. */
-  readonly wanted: Tensor;
+  /** The tokens whose logits are wanted: [rows]; null for all. */
+  readonly wanted: Tensor | null;
 }
 
 /**
@@ -102,20 +102,25 @@ export class GenerationModel implements Disposable {
       scope(() => {
         let x = tokens.ids.embedding(this.#embedding); // [tokens, dim]
         let delta: Tensor | null = null; // what is still to be added to x
-        const normed = (norm: NormCopy): Tensor => {
-          const [sum, n] = norm.forward(x, delta);
-          x = sum;
-          return n;
+        // What a part computes on the way dies with it: all parts then share memory, which the caches hold.
+        const part = (norm: NormCopy, body: (n: Tensor) => Tensor): void => {
+          const [sum, next] = scope(() => {
+            const [sum, n] = norm.forward(x, delta);
+            return [sum, body(n)];
+          });
+          if (sum !== x) x[Symbol.dispose]();
+          delta?.[Symbol.dispose]();
+          [x, delta] = [sum, next];
         };
         this.#blocks.forEach(([attention, ffn], i) => {
           const layer = memory.layers[i], spec = this.spec.blocks[i];
           if (attention) {
-            const n = normed(attention.norm);
-            delta = this.#attend(attention, spec.attention!, n, tokens, layer);
+            part(attention.norm, (n) => this.#attend(attention, spec.attention!, n, tokens, layer));
           }
-          if (ffn) delta = feedForward(ffn, spec.ffn!, normed(ffn.norm));
+          if (ffn) part(ffn.norm, (n) => feedForward(ffn, spec.ffn!, n));
         });
-        return this.#head.forwardWide(tokens.wanted.embedding(normed(this.#norm)));
+        const [, last] = this.#norm.forward(x, delta);
+        return this.#head.forwardWide(tokens.wanted?.embedding(last) ?? last);
       })
     );
   }
@@ -154,7 +159,7 @@ function feedForward({ copies: [first, down] }: PartCopy, spec: FfnSpec, n: Tens
     case "linear":
       return first.forward(n);
     case "gated":
-      return down.forward(first.forward(n).swigluHalves());
+      return down.forward(first.forward(n));
     case "relu2":
       return down.forward(first.forward(n).relu2());
   }
@@ -180,7 +185,11 @@ class PartCopy implements Disposable {
 
   constructor(part: AttentionPart | FfnPart, spec: DecoderSpec, format: WeightFormat) {
     this.norm = new NormCopy(part.norm!, spec, activationType(format));
-    this.copies = layersOf(part).map((layers) => new WeightCopy(layers, format));
+    this.copies = layersOf(part).map((layers) =>
+      new WeightCopy(layers, format, {
+        gated: part instanceof GatedFeedForward && layers[0] === part.gate,
+      })
+    );
   }
 
   refresh(part: AttentionPart | FfnPart): void {

@@ -80,7 +80,7 @@ function packTokens(work: readonly Work[], blockTokens: number): PackedWork {
     if (count === sequence.pending) wanted[row++] = token - 1;
     queryOffsets[s + 1] = token;
     keyLengths[s] = end;
-    keyStarts.set(sequence.blocks, s * blocks);
+    sequence.blocks.forEach((block, i) => keyStarts[s * blocks + i] = block);
   });
   const decodes = tokens === sequences && finished === sequences; // one token for each
   return {
@@ -92,7 +92,7 @@ function packTokens(work: readonly Work[], blockTokens: number): PackedWork {
 
 /** Blocks of the longest sequence, rounded up to a power of two, so that shapes seldom change while sequences grow. */
 function tableWidth(work: readonly Work[]): number {
-  const blocks = Math.max(1, ...work.map(({ sequence }) => sequence.blocks.length));
+  const blocks = work.reduce((most, { sequence }) => Math.max(most, sequence.blocks.length), 1);
   return 2 ** Math.ceil(Math.log2(blocks));
 }
 
@@ -107,7 +107,7 @@ function unpack(
     ids,
     positions,
     places,
-    wanted,
+    wanted: wanted.shape[0] === ids.shape[0] ? null : wanted,
     sequences: { queryOffsets, keyLengths, keyStarts, blockTokens },
   };
 }

@@ -13,6 +13,25 @@ function taken(spec: DecoderSpec, kvTokens: number): { all: number; kv: number }
   return { all: device().memory.inUse - before, kv: engine.metrics().kvBytes };
 }
 
+/** The most bytes that a step over a prompt of 200 tokens takes on the way. */
+function takenByStep(spec: DecoderSpec): number {
+  using decoder = new Decoder(spec, { train: false });
+  using engine = new Engine(decoder, { kvTokens: 512 });
+  engine.add({ prompt: Array.from({ length: 200 }, (_, i) => i % spec.vocab), maxTokens: 1 });
+  const before = device().memory.inUse;
+  device().resetPeak();
+  while (engine.busy) engine.step();
+  return device().memory.peak - before;
+}
+
+engineTest("what a step needs on the way does not grow with the depth of the model", () => {
+  const deep = (count: number): DecoderSpec => ({
+    ...{ ...llama, context: 256 },
+    blocks: Array.from({ length: count }, () => llama.blocks[0]),
+  });
+  assert.equal(takenByStep(deep(9)), takenByStep(deep(3)));
+});
+
 engineTest("layers without attention take no memory for keys and values", () => {
   const [block] = llama.blocks, bare = { ...block, attention: null };
   const half = { ...block, attention: { kind: "gqa", heads: 4, kvHeads: 1 } } as const;
