@@ -17,10 +17,10 @@ import {
   checkRequest,
   type Completion,
   type Generation,
-  type GenerationEvent,
   type GenerationOptions,
   type GenerationRequestOptions,
   QueueFullError,
+  type StepEvent,
 } from "./request.ts";
 import { Runner } from "./runner.ts";
 import { type Drawn, drawTokens } from "./sampler.ts";
@@ -47,14 +47,6 @@ export interface EngineOptions {
   readonly patience?: number;
   /** Whether steps that decode are captured and replayed, with the same results; true by default. */
   readonly graphs?: boolean;
-}
-
-/** Something that happened in a step. */
-export interface StepEvent {
-  /** To whom. */
-  readonly request: Generation;
-  /** What. */
-  readonly event: GenerationEvent;
 }
 
 /** A completion of one of several prompts. */
@@ -180,27 +172,25 @@ export class Engine implements Disposable {
     this.#ledger.expire(performance.now());
     const plan = this.#scheduler.next();
     this.#ledger.note(plan, performance.now());
-    if (plan.work.length === 0) return [];
+    const told: StepEvent[] = [];
+    if (plan.work.length === 0) return told;
     try {
-      return this.#compute(plan);
+      this.#compute(plan, told);
     } catch (error) {
       // Whatever failed, the next step finds an engine in order.
       const requests = [...this.#ledger.requests].filter(({ choices }) =>
         choices.some(({ sequence }) => plan.work.some((work) => work.sequence === sequence))
       );
-      return requests.flatMap((request) =>
-        this.#ledger.endAll(request, { reason: "error", error: error as Error })
-          .map((event) => ({ request, event }))
-      );
+      for (const request of requests) {
+        this.#ledger.endAll(request, { reason: "error", error: error as Error }, told);
+      }
     }
+    return told;
   }
 
-  #compute(plan: Plan): StepEvent[] {
+  #compute(plan: Plan, told: StepEvent[]): void {
     const { draws, drawn } = this.#draw(plan), now = performance.now();
-    return draws.flatMap(({ choice }, i) =>
-      this.#ledger.deliver(choice, drawn[i], now)
-        .map((event) => ({ request: choice.request, event }))
-    );
+    draws.forEach(({ choice }, i) => this.#ledger.deliver(choice, drawn[i], now, told));
   }
 
   /** A token for each sequence that is computed to its end. */

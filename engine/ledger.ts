@@ -5,7 +5,7 @@
  */
 import type { ActiveGeneration, Choice } from "./generation.ts";
 import { EngineMetrics } from "./metrics.ts";
-import { AbortedError, type FinishEvent, type GenerationEvent } from "./request.ts";
+import { AbortedError, type FinishEvent, type StepEvent, type TokenEvent } from "./request.ts";
 import type { Drawn, DrawRow } from "./sampler.ts";
 import type { Plan, Scheduler } from "./scheduler.ts";
 import type { Sequence } from "./sequence.ts";
@@ -54,9 +54,9 @@ export class Ledger {
     }
   }
 
-  /** Ends all choices of a request that go on. */
-  endAll(request: ActiveGeneration, ending: Ending): GenerationEvent[] {
-    return request.choices.flatMap((choice) => this.end(choice, ending));
+  /** Ends all choices of a request that go on; see `end()`. */
+  endAll(request: ActiveGeneration, ending: Ending, told: StepEvent[] = []): void {
+    for (const choice of request.choices) this.end(choice, ending, told);
   }
 
   /** Ends those whose time is up. */
@@ -118,31 +118,29 @@ export class Ledger {
     return draws;
   }
 
-  /** A choice goes on with a token, or ends. */
-  deliver(choice: Choice, drawn: Drawn | null, now: number): GenerationEvent[] {
+  /** A choice goes on with a token, or ends. What its request is told of it joins `told`. */
+  deliver(choice: Choice, drawn: Drawn | null, now: number, told: StepEvent[]): void {
     const { sequence, request, number } = choice, { options } = request;
     if (drawn === null) {
       const error = new RangeError(
         `engine: the logits after ${sequence.tokens.length} tokens of request ${request.id} are no finite numbers, or forbid every token. ` +
           `Check the weights and logitBias.`,
       );
-      return this.end(choice, { reason: "error", error });
+      return this.end(choice, { reason: "error", error }, told);
     }
     const { id, logProb, top } = drawn, stops = options.stop?.includes(id) ?? false;
-    const events: GenerationEvent[] = [];
     if (!stops || options.keepStop) {
       this.#push(choice, drawn, now);
-      events.push({ kind: "token", choice: number, id, logProb, top });
+      tell(request, { kind: "token", choice: number, id, logProb, top }, told);
     }
-    for (const event of events) request.push(event);
-    if (stops) return [...events, ...this.end(choice, { reason: "stop", stopId: id })];
+    if (stops) return this.end(choice, { reason: "stop", stopId: id }, told);
     try {
-      if (choice.watch?.(id)) return [...events, ...this.end(choice, { reason: "stop" })];
+      if (choice.watch?.(id)) return this.end(choice, { reason: "stop" }, told);
     } catch (error) {
-      return [...events, ...this.end(choice, { reason: "error", error: error as Error })];
+      return this.end(choice, { reason: "error", error: error as Error }, told);
     }
     const full = sequence.generated >= options.maxTokens || sequence.tokens.length > this.#longest;
-    return full ? [...events, ...this.end(choice, { reason: "length" })] : events;
+    if (full) this.end(choice, { reason: "length" }, told);
   }
 
   #push(choice: Choice, { id, logProb, top }: Drawn, now: number): void {
@@ -162,9 +160,9 @@ export class Ledger {
     metrics.generationTokens++;
   }
 
-  /** Ends a choice, unless it has ended. */
-  end(choice: Choice, ending: Ending): GenerationEvent[] {
-    if (choice.end) return [];
+  /** Ends a choice, unless it has ended. What its request is told of it joins `told`. */
+  end(choice: Choice, ending: Ending, told: StepEvent[] = []): void {
+    if (choice.end) return;
     const { sequence, request, number } = choice, { metrics } = this, now = performance.now();
     this.#scheduler.remove(sequence);
     this.#choices.delete(sequence);
@@ -175,7 +173,11 @@ export class Ledger {
     metrics.endToEnd.add((now - request.arrived) / 1000);
     if (choice.started !== null) metrics.inferenceTime.add((now - choice.started) / 1000);
     if (choice.first !== null) metrics.decodeTime.add((now - choice.first) / 1000);
-    request.push(choice.end);
-    return [choice.end];
+    tell(request, choice.end, told);
   }
+}
+
+function tell(request: ActiveGeneration, event: TokenEvent | FinishEvent, told: StepEvent[]): void {
+  request.push(event);
+  told.push({ request, event });
 }

@@ -31,8 +31,9 @@ export class Histogram {
 
   /** Counts a value. */
   add(value: number): void {
-    const at = this.#bounds.findIndex((bound) => value <= bound);
-    this.#counts[at < 0 ? this.#bounds.length : at]++;
+    let at = 0;
+    while (at < this.#bounds.length && !(value <= this.#bounds[at])) at++;
+    this.#counts[at]++;
     this.#sum += value;
   }
 

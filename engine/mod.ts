@@ -20,7 +20,7 @@
  *
  * @module
  */
-export { Engine, type EngineOptions, type PromptCompletion, type StepEvent } from "./engine.ts";
+export { Engine, type EngineOptions, type PromptCompletion } from "./engine.ts";
 export { kvBytesPerToken } from "./kv_blocks.ts";
 export type { HistogramSnapshot, MetricsSnapshot } from "./metrics.ts";
 export * from "./request.ts";

@@ -135,6 +135,14 @@ export interface Generation extends AsyncIterable<GenerationEvent> {
   [Symbol.asyncIterator](): AsyncGenerator<GenerationEvent, void>;
 }
 
+/** Something that happened in a step. */
+export interface StepEvent {
+  /** To whom. */
+  readonly request: Generation;
+  /** What. */
+  readonly event: GenerationEvent;
+}
+
 /** A request that makes no sense. */
 export class RequestError extends Error {
   /** The name of the class. */

@@ -125,7 +125,8 @@ export class Scheduler {
       while (this.#missing(sequence) > this.#pool.available && sequence.status === "running") {
         preempted.push(this.#preempt(this.#running.at(-1)!));
       }
-      if (sequence.status === "running") copies.push(...this.#grow(sequence));
+      const grows = sequence.status === "running" && this.#missing(sequence) > 0;
+      if (grows) copies.push(...this.#grow(sequence));
     }
     const admitted = this.#admit(preempted);
     return { copies, work: this.#share(), admitted, preempted };
