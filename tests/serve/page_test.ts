@@ -65,9 +65,10 @@ function text(selector: string): string {
   return `(document.querySelector("${selector}")?.textContent ?? "")`;
 }
 
+/** Figures come with the last event; the next question may be sent when the stream has ended. */
 async function answered(page: Page, count: number): Promise<void> {
   const all = `document.querySelectorAll("article.assistant .figures:not(:empty)")`;
-  await until(page, `${all}.length >= ${count}`);
+  await until(page, `${all}.length >= ${count} && !document.getElementById("send").hidden`);
 }
 
 pageTest(
