@@ -118,7 +118,9 @@ async function mismatch(
 ): Promise<Figure[]> {
   using engine = new Engine(decoder, { weights: format });
   const prompts = windows.map((window) => window.slice(0, 32));
-  const completions = await engine.generate(prompts, { maxTokens: 64, temperature: 1, seed: 1 });
+  const completions = await engine.generate(prompts, {
+    ...{ maxTokens: 64, temperature: 1, seed: 1, logProbs: true },
+  });
   const whole = completions.map(({ prompt, ids }) => ({
     ids: Int32Array.from([...prompts[prompt], ...ids]),
     prompt: prompts[prompt].length,

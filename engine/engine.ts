@@ -79,8 +79,8 @@ const turnMs = 8;
  * using engine = new Engine(decoder);
  * const [first, second] = await engine.generate([[1, 2], [3]], { maxTokens: 4, temperature: 1 });
  * assert.equal(first.ids.length + second.ids.length, 8);
- * for await (const event of engine.add({ prompt: [1, 2, 3], maxTokens: 2 })) {
- *   if (event.kind === "token") assert.ok(event.logProb <= 0);
+ * for await (const event of engine.add({ prompt: [1, 2, 3], maxTokens: 2, logProbs: true })) {
+ *   if (event.kind === "token") assert.ok(event.logProb! <= 0);
  * }
  * ```
  */

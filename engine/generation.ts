@@ -24,7 +24,7 @@ export class Choice {
   readonly sampler: TokenSampler;
   /** What looks at its tokens. */
   readonly watch: TokenWatcher | null;
-  /** Of each generated token. */
+  /** Of each generated token, where they are asked for. */
   readonly logProbs: number[] = [];
   /** Of each generated token. */
   readonly top: (readonly TokenLogProb[])[] = [];

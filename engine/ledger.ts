@@ -155,7 +155,7 @@ export class Ledger {
     choice.last = now;
     choice.sequence.tokens.push(id);
     choice.sampler.push(id);
-    choice.logProbs.push(logProb);
+    if (logProb !== null) choice.logProbs.push(logProb);
     choice.top.push(top);
     metrics.generationTokens++;
   }

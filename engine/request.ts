@@ -43,6 +43,8 @@ export interface GenerationOptions {
   readonly keepStop?: boolean;
   /** Called once for each choice; what it returns looks at each token, such as for stop texts. */
   readonly watch?: (choice: number) => TokenWatcher;
+  /** Whether to tell the log-probability of each token, which takes time; false by default, unless `topLogProbs` asks. */
+  readonly logProbs?: boolean;
   /** How many of the most likely tokens to tell at each place; 0, the default, to 20. */
   readonly topLogProbs?: number;
   /** Smaller numbers run first; 0 by default. */
@@ -71,11 +73,15 @@ export interface TokenLogProb {
 }
 
 /** A new token. */
-export interface TokenEvent extends TokenLogProb {
+export interface TokenEvent {
   /** That it is a token. */
   readonly kind: "token";
   /** Which choice it continues. */
   readonly choice: number;
+  /** The token. */
+  readonly id: number;
+  /** The logarithm of its probability, where it is asked for. */
+  readonly logProb: number | null;
   /** The most likely tokens there, as many as were asked for. */
   readonly top: readonly TokenLogProb[];
 }
@@ -103,7 +109,10 @@ export interface Completion {
   readonly choice: number;
   /** Its tokens. */
   readonly ids: readonly number[];
-  /** The logarithm of the probability of each by the model, before temperature, penalties and filters. */
+  /**
+   * The logarithm of the probability of each by the model, before temperature, penalties and filters; none where they are
+   * not asked for.
+   */
   readonly logProbs: readonly number[];
   /** The most likely tokens at each place, as many as were asked for. */
   readonly top: readonly (readonly TokenLogProb[])[];

@@ -8,8 +8,12 @@ import { sample } from "../tensor/ops/mod.ts";
 import { sampleControls } from "../tensor/ops/sample.ts";
 import type { GenerationOptions, TokenLogProb } from "./request.ts";
 
-/** A token that was drawn, or null where the logits are no numbers or nothing may be drawn. */
-export interface Drawn extends TokenLogProb {
+/** A token that was drawn. */
+export interface Drawn {
+  /** The token. */
+  readonly id: number;
+  /** The logarithm of its probability, where it is asked for. */
+  readonly logProb: number | null;
   /** The most likely tokens, as many as were asked for. */
   readonly top: readonly TokenLogProb[];
 }
@@ -35,19 +39,35 @@ export class TokenSampler {
   readonly #edits: boolean;
   /** How many of the most likely tokens are asked for. */
   readonly topCount: number;
+  /** Whether the log-probability of the token is asked for. */
+  readonly tells: boolean;
 
   /** The sampler of a choice, which has a key of its own: `sample` + its number. */
   constructor(prompt: readonly number[], options: GenerationOptions, choice: number) {
     const { seed = 0, sample = 0, repetitionPenalty = 1 } = options;
     const { presencePenalty = 0, frequencyPenalty = 0, minTokens = 0, logitBias } = options;
-    [this.#options, this.topCount] = [options, options.topLogProbs ?? 0];
+    const { topLogProbs = 0, logProbs = false } = options;
+    [this.#options, this.topCount, this.tells] = [
+      options,
+      topLogProbs,
+      logProbs || topLogProbs > 0,
+    ];
     // As nn's generate() derives it.
     this.#key = new RandomKey(seed).derive("generate").derive(sample + choice);
     const { temperature = 0, topK = 0, topP = 1, minP = 0, vocabularySize = 0 } = options;
-    const controls = { temperature, topK, topP, minP, uniform: 0, limit: vocabularySize, edits: 0 };
+    const controls = {
+      temperature,
+      topK,
+      topP,
+      minP,
+      uniform: 0,
+      limit: vocabularySize,
+      edits: 0,
+      tells: Number(this.tells),
+    };
     this.#controls = sampleControls.map((name) => controls[name]);
     this.#penalised = repetitionPenalty !== 1 || presencePenalty !== 0 || frequencyPenalty !== 0;
-    this.#edits = this.#penalised || minTokens > 0 || logitBias !== undefined;
+    this.#edits = this.#penalised || minTokens > 0 || (logitBias?.size ?? 0) > 0;
     if (repetitionPenalty !== 1) { for (const id of prompt) this.#counts.set(id, 0); }
   }
 
@@ -93,11 +113,15 @@ export interface DrawRow {
   readonly generated: number;
 }
 
-/** A token for each of `rows`, from logits f32 [.., vocab]. */
+/** A token for each of `rows`, from logits f32 [.., vocab]; null where they are no numbers or nothing may be drawn. */
 export function drawTokens(logits: Tensor, rows: readonly DrawRow[]): (Drawn | null)[] {
   const { ids, logProbs, tops } = noGrad(() => scope(() => draw(logits, rows)));
-  return rows.map((_, i) =>
-    ids[i] < 0 ? null : { id: ids[i], logProb: logProbs[i], top: tops?.get(i) ?? noTokens }
+  return rows.map(({ sampler }, i) =>
+    ids[i] < 0 ? null : {
+      id: ids[i],
+      logProb: sampler.tells ? logProbs[i] : null,
+      top: tops?.get(i) ?? noTokens,
+    }
   );
 }
 

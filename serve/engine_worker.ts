@@ -96,6 +96,7 @@ class EngineThread implements Disposable {
       const generation = this.#engine.add({
         ...request,
         logitBias: new Map(request.logitBias),
+        logProbs: request.logprobs !== null,
         topLogProbs: request.logprobs ?? 0,
         vocabularySize: this.#known,
       });
@@ -167,7 +168,7 @@ function tokenOf(entry: Entry, event: TokenEvent, known: number): EngineTokens {
   const { id, generation: { queueMs, reusedTokens }, sentMs, lagMs } = entry;
   const top = event.top.filter(({ id }) => id < known)
     .map(({ id, logProb }) => [id, logProb] as const);
-  const tokens = [{ id: event.id, logprob: event.logProb, top }];
+  const tokens = [{ id: event.id, logprob: event.logProb ?? NaN, top }];
   const report = { kind: "tokens", id, tokens, atMs: sharedNow() - sentMs } as const;
   if (entry.begun) return report;
   entry.begun = true;

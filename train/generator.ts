@@ -21,6 +21,8 @@ export interface CompletionOptions {
   readonly topP?: number;
   /** Decides what is drawn, for each prompt by its place in the list; 0 by default. */
   readonly seed?: number;
+  /** Whether the log-probability of each id is wanted; false by default. */
+  readonly logProbs?: boolean;
   /** Ends it all with an error when it aborts; plain generation from a decoder goes on. */
   readonly signal?: AbortSignal;
   /** Called with each completion when it is ready, in any order. */
@@ -33,7 +35,7 @@ export interface CompletionIds {
   readonly ids: readonly number[];
   /** Whether one of the stops ended it. */
   readonly ended: boolean;
-  /** The log-probability of each id as it was drawn; null where the generator does not tell. */
+  /** The log-probability of each id as it was drawn; null where the generator does not tell, or they are not wanted. */
   readonly logProbs: readonly number[] | null;
 }
 
@@ -80,7 +82,11 @@ export function engineCompletions(engine: Engine): CompletionSource {
         const drawn = { ...options, keepStop: true, sample: place };
         const [{ ids, logProbs, reason, error }] = await engine.generate([prompt], drawn);
         if (reason === "error" || reason === "abort") throw error;
-        const completion = { ids, ended: reason === "stop", logProbs };
+        const completion = {
+          ids,
+          ended: reason === "stop",
+          logProbs: options.logProbs ? logProbs : null,
+        };
         onCompletion?.(completion, place);
         return completion;
       }),

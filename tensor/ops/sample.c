@@ -7,7 +7,7 @@
 #include "rows.h"
 #include "scratch.h"
 
-enum { TEMPERATURE, TOP_K, TOP_P, MIN_P, UNIFORM, LIMIT, EDITS, CONTROLS };
+enum { TEMPERATURE, TOP_K, TOP_P, MIN_P, UNIFORM, LIMIT, EDITS, TELLS, CONTROLS };
 enum { ID, FACTOR, ADDED, PARTS_OF_EDIT };
 enum { DIGIT_BITS = 8, BUCKETS = 1 << DIGIT_BITS, CHUNK = 256 };
 
@@ -32,17 +32,22 @@ typedef struct {
   int64_t id;
 } Best;
 
-// NaN is less than any number; of none, or of nothing but -∞ and NaN, the place is 0.
-static Best best_of(const float *scores, int64_t n) {
+// NaN is less than any number; of none, or of nothing but -∞ and NaN, the place is 0. `odd` tells whether there is NaN.
+static Best best_of(const float *scores, int64_t n, int *odd) {
   Best best = {-INFINITY, 0};
+  int nan = 0;
   int64_t chunk = 0;
   for (int64_t start = 0; start < n; start += CHUNK) {
     const int64_t end = start + CHUNK < n ? start + CHUNK : n;
     float top = -INFINITY;
-#pragma omp simd reduction(max : top)
-    for (int64_t i = start; i < end; i++) top = scores[i] > top ? scores[i] : top;
+#pragma omp simd reduction(max : top) reduction(| : nan)
+    for (int64_t i = start; i < end; i++) {
+      top = scores[i] > top ? scores[i] : top;
+      nan |= scores[i] != scores[i];
+    }
     if (top > best.score) best.score = top, chunk = start;
   }
+  *odd = nan;
   if (best.score == -INFINITY) return best;
   for (best.id = chunk; scores[best.id] != best.score;) best.id++;
   return best;
@@ -148,7 +153,7 @@ static int64_t choose(const float *scores, Best best, float *weights, int64_t n,
   return draw(weights, n, controls[UNIFORM]);
 }
 
-// ln Σ e^logit; NaN when a logit is NaN or +∞, or all are -∞.
+// ln Σ e^logit.
 static float log_sum_exp(const float *scores, float top, int64_t n) {
   float sum;
   SUM_OVER_ROW(sum, n, exp_nonpositive_f32(scores[i] - top))
@@ -193,16 +198,17 @@ KERNEL(sample) {
     const float *scores = inPlace ? (const float *)(logits + row * vocab) : room;
     if (!inPlace)
       for (int64_t i = 0; i < vocab; i++) room[i] = load(logits + row * vocab + i);
-    Best best = best_of(scores, vocab);
-    const float total = log_sum_exp(scores, best.score, vocab);
-    ids[row] = -1, logProbs[row] = NAN, totals[row] = total;
-    if (!isfinite(total)) continue;
+    int odd;
+    Best best = best_of(scores, vocab, &odd);
+    ids[row] = -1, logProbs[row] = totals[row] = NAN;
+    if (odd || !isfinite(best.score)) continue;
+    if (own[TELLS] > 0.0) totals[row] = log_sum_exp(scores, best.score, vocab);
     edit(room, edits, first, end);
     const int64_t n = own[LIMIT] > 0.0 && own[LIMIT] < (double)vocab ? (int64_t)own[LIMIT] : vocab;
-    if (end > first || n < vocab) best = best_of(scores, n);
+    if (end > first || n < vocab) best = best_of(scores, n, &odd);
     const int64_t id = choose(scores, best, weights, n, own, candidates);
     if (scores[id] == -INFINITY || scores[id] != scores[id]) continue; // nothing is allowed
-    ids[row] = (int32_t)id, logProbs[row] = load(logits + row * vocab + id) - total;
+    ids[row] = (int32_t)id, logProbs[row] = load(logits + row * vocab + id) - totals[row];
   }
   return status;
 }

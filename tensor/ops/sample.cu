@@ -5,7 +5,7 @@
 // Slots: 0 ids, 1 logProbs, 2 totals, 3 logits, 4 controls: f64 [rows, CONTROLS], 5 edits: f64 [edits, PARTS_OF_EDIT],
 // 6 rows, 7 vocab, 8 number of edits. Scratch: f32 [rows, 2, vocab].
 
-enum { TEMPERATURE, TOP_K, TOP_P, MIN_P, UNIFORM, LIMIT, EDITS, CONTROLS };
+enum { TEMPERATURE, TOP_K, TOP_P, MIN_P, UNIFORM, LIMIT, EDITS, TELLS, CONTROLS };
 enum { ID, FACTOR, ADDED, PARTS_OF_EDIT };
 enum { DIGIT_BITS = 8, BUCKETS = 1 << DIGIT_BITS };
 
@@ -191,7 +191,8 @@ KERNEL(sample) {
     if (!(scores[id] > -INFINITY)) id = -1; // nothing is allowed
   }
   if (threadIdx.x != 0) return;
+  const bool tells = controls[TELLS] > 0.0;
   POINTER(int32_t, 0)[row] = (int32_t)id;
-  POINTER(float, 1)[row] = id < 0 ? NAN : load(logits + id) - total;
-  POINTER(float, 2)[row] = total;
+  POINTER(float, 1)[row] = id < 0 || !tells ? NAN : load(logits + id) - total;
+  POINTER(float, 2)[row] = tells ? total : NAN;
 }

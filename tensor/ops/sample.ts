@@ -11,7 +11,10 @@ import type { Tensor } from "../tensor.ts";
 import { addressOf } from "./address.ts";
 import { blockForEach } from "./launch.ts";
 
-/** What a row of `controls` holds, in this order; `edits`: how many edits it and the rows before it have. */
+/**
+ * What a row of `controls` holds, in this order; `edits`: how many edits it and the rows before it have, `tells`: whether
+ * its probability is wanted, 0 or 1.
+ */
 export const sampleControls = [
   "temperature",
   "topK",
@@ -20,13 +23,15 @@ export const sampleControls = [
   "uniform",
   "limit",
   "edits",
+  "tells",
 ] as const;
 const width = sampleControls.length, editsAt = sampleControls.indexOf("edits");
+const tellsAt = sampleControls.indexOf("tells");
 
 /** Logits, how to draw from each row, and which logits to change first. */
 export type SampleInputs = readonly [logits: Tensor, controls: Tensor, edits: Tensor];
 
-/** rows, vocab, and the controls of each row but its edits, over and over. */
+/** rows, vocab, and the controls of each row but `edits` and `tells`, over and over. */
 const cases: readonly (readonly [number, number, readonly (readonly number[])[]])[] = [
   [1, 1, [[1, 0, 1, 0, 0.5, 0]]],
   [3, 33, [[0, 0, 1, 0, 0.25, 0], [1, 0, 1, 0, 0.75, 0], [0.5, 5, 1, 0, 0.3, 0]]],
@@ -37,7 +42,7 @@ const cases: readonly (readonly [number, number, readonly (readonly number[])[]]
 
 /**
  * A token for each row of logits, [rows, vocab], its log-probability by these logits, and the logarithm of the sum of their
- * exponentials. controls: f64 [rows, 7], see `sampleControls`. edits: f64 [edits, 3], an id, a factor that divides a positive
+ * exponentials, both NaN where they are not wanted. controls: f64 [rows, 8], see `sampleControls`. edits: f64 [edits, 3], an id, a factor that divides a positive
  * logit and multiplies another one (Keskar et al., "CTRL", 2019), and a number that is added; those of the first row come
  * first.
  *
@@ -73,8 +78,9 @@ export const sample: Op<void, SampleInputs> = {
       }
       const id = Number.isFinite(total) ? choose(scores, controls, row) : -1;
       ids.data[row] = id;
-      logProbs.data[row] = id < 0 ? NaN : own[id] - total;
-      totals.data[row] = total;
+      const tells = controls.data[row * width + tellsAt] > 0;
+      logProbs.data[row] = id < 0 || !tells ? NaN : own[id] - total;
+      totals.data[row] = tells ? total : NaN;
     }
   },
   kernel: {
@@ -156,7 +162,10 @@ function samplesOf(): Sample<void, SampleInputs>[] {
     draw: (input, uniform, index) => {
       if (input === 0) return 16 * uniform - 8;
       const row = Math.floor(index / width);
-      if (input === 1) return [...controls[row % controls.length], 2 * (row + 1)][index % width];
+      if (input === 1) {
+        const { [row % controls.length]: own } = controls;
+        return [...own, 2 * (row + 1), Number(row % 3 !== 1)][index % width];
+      }
       return [Math.floor(uniform * vocab), 1 + uniform, 2 * uniform - 1][index % 3];
     },
   }));

@@ -36,13 +36,29 @@ engineTest("a stop id ends a text and is not part of it, unless asked for", () =
   const tokens = continuation(decoder), stop = [tokens[4]], at = tokens.indexOf(stop[0]);
   using engine = new Engine(decoder);
   const [plain, kept] = [false, true].map((keepStop) =>
-    engine.add({ prompt, maxTokens: 20, stop, keepStop })
+    engine.add({ prompt, maxTokens: 20, stop, keepStop, logProbs: true })
   );
   run(engine);
   assert.deepEqual(tokensOf(plain), tokens.slice(0, at));
   assert.deepEqual(tokensOf(kept), tokens.slice(0, at + 1));
   const [{ reason, stopId, logProbs }] = kept.completions;
   assert.deepEqual([reason, stopId, logProbs.length], ["stop", stop[0], at + 1]);
+});
+
+engineTest("log-probabilities are told to those who ask, and change nothing for others", () => {
+  using decoder = new Decoder(llama, { train: false, seed: 3 });
+  using engine = new Engine(decoder);
+  const options = { prompt, maxTokens: 8, temperature: 1, seed: 5 };
+  const [silent, told, top] = [{}, { logProbs: true }, { topLogProbs: 2 }].map((asked) =>
+    engine.add({ ...options, ...asked })
+  );
+  run(engine);
+  const [[plain], [own], [likeliest]] = [silent, told, top].map(({ completions }) => completions);
+  assert.deepEqual(own.ids, plain.ids);
+  assert.deepEqual([plain.logProbs, plain.top.flat(), own.top.flat()], [[], [], []]);
+  assert.equal(own.logProbs.length, 8);
+  assert.ok(own.logProbs.every((logProb) => logProb < 0));
+  assert.deepEqual(likeliest.logProbs, own.logProbs);
 });
 
 engineTest("no text ends before the fewest tokens", () => {

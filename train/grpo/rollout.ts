@@ -69,7 +69,7 @@ export async function sampleGroups(
   };
   await generate(repeated, {
     ...drawn,
-    ...{ seed, stop: coder.stop },
+    ...{ seed, stop: coder.stop, logProbs: true },
     onCompletion: (ids, place) => {
       scoring[place] = score(ids, Math.floor(place / samples));
     },
