@@ -9,7 +9,7 @@
 
 enum { TEMPERATURE, TOP_K, TOP_P, MIN_P, UNIFORM, LIMIT, EDITS, TELLS, CONTROLS };
 enum { ID, FACTOR, ADDED, PARTS_OF_EDIT };
-enum { DIGIT_BITS = 8, BUCKETS = 1 << DIGIT_BITS, CHUNK = 256 };
+enum { DIGIT_BITS = 8, BUCKETS = 1 << DIGIT_BITS, CHUNK = 256, AHEAD = 1024 };
 
 // A number that grows with the float; -0 and 0 are one.
 static inline uint32_t ordered(float x) {
@@ -40,6 +40,8 @@ static Best best_of(const float *scores, int64_t n, int *odd) {
   for (int64_t start = 0; start < n; start += CHUNK) {
     const int64_t end = start + CHUNK < n ? start + CHUNK : n;
     float top = -INFINITY;
+    // A processor does not look beyond a page of memory by itself.
+    for (int64_t i = start; i < end; i += LANES) __builtin_prefetch(scores + i + AHEAD, 0, 2);
 #pragma omp simd reduction(max : top) reduction(| : nan)
     for (int64_t i = start; i < end; i++) {
       top = scores[i] > top ? scores[i] : top;
