@@ -27,12 +27,14 @@ const cases: readonly Case[] = [
 
 const context = 256, promptTokens = 8, defaultTokens = 64, defaultRuns = 5;
 
-/** How long to generate. */
-export interface DecodeLength {
+/** How to generate. */
+export interface DecodeOptions {
   /** Tokens of each stream; 64 by default. */
   readonly newTokens?: number;
   /** How often; the fastest counts. 5 by default. */
   readonly runs?: number;
+  /** Whether the log-probability of each token is asked for; false by default. */
+  readonly logProbs?: boolean;
 }
 
 /**
@@ -43,7 +45,7 @@ export function tokensPerSecond(
   engine: Engine,
   vocab: number,
   streams: readonly number[],
-  { newTokens = defaultTokens, runs = defaultRuns }: DecodeLength = {},
+  { newTokens = defaultTokens, runs = defaultRuns, logProbs = false }: DecodeOptions = {},
 ): number[] {
   const best = streams.map(() => 0);
   for (let run = 0; run < runs; run++) {
@@ -53,15 +55,19 @@ export function tokensPerSecond(
         (_, stream) =>
           Array.from({ length: promptTokens }, (_, k) => (run + 31 * stream + 7 * k) % vocab),
       );
-      best[i] = Math.max(best[i], speedOf(engine, prompts, newTokens));
+      best[i] = Math.max(best[i], speedOf(engine, prompts, { maxTokens: newTokens, logProbs }));
     });
   }
   return best;
 }
 
 /** Works on requests until all of them generate, then until they are done: tokens per second of the latter part. */
-function speedOf(engine: Engine, prompts: readonly number[][], maxTokens: number): number {
-  for (const prompt of prompts) engine.add({ prompt, maxTokens });
+function speedOf(
+  engine: Engine,
+  prompts: readonly number[][],
+  options: { readonly maxTokens: number; readonly logProbs: boolean },
+): number {
+  for (const prompt of prompts) engine.add({ prompt, ...options });
   while (engine.metrics().waiting > 0) engine.step();
   engine.step();
   const start = performance.now();
@@ -70,6 +76,16 @@ function speedOf(engine: Engine, prompts: readonly number[][], maxTokens: number
     tokens += engine.step().filter(({ event }) => event.kind === "token").length;
   }
   return tokens * 1000 / (performance.now() - start);
+}
+
+/** What log-probabilities cost 64 streams. */
+function withLogProbs(decoder: Decoder): Row {
+  using engine = new Engine(decoder, { kvTokens: 64 * context, prefixReuse: false });
+  const [told, plain] = [true, false].map((logProbs) =>
+    tokensPerSecond(engine, decoder.spec.vocab, [64], { logProbs })[0]
+  );
+  const row = { name: "15M f32 s64 with log-probs", value: told, unit: "tok/s" };
+  return beside(row, "without", plain);
 }
 
 /** First tokens per second of requests, one after the other, whose prompts share all but their last tokens. */
@@ -120,5 +136,5 @@ export function decode(ceilings: readonly Ceilings[], peer: boolean): Row[] {
   using decoder = new Decoder(llamaSpec(llamaShapes["15M"], context), { train: false });
   const [alone, shared] = [false, true].map((reuse) => sharedPrompts(decoder, reuse));
   const row = { name: "15M f32 shared prompt", value: shared, unit: "first tokens/s" };
-  return [...rows, beside(row, "without reuse", alone)];
+  return [...rows, withLogProbs(decoder), beside(row, "without reuse", alone)];
 }
