@@ -15,10 +15,10 @@ answers.forEach(({ ids }, i) => console.log(`${prompts[i]}|${tokenizer.decode(id
 // One request, as it grows, with log-probabilities.
 const drawn = { prompt: encode("the"), maxTokens: 6, temperature: 1, topP: 0.9, seed: 7 };
 const ids: number[] = [];
-for await (const event of engine.add(drawn)) {
+for await (const event of engine.add({ ...drawn, logProbs: true })) {
   if (event.kind !== "token") continue;
   ids.push(event.id);
-  console.log(JSON.stringify(tokenizer.decode([event.id])), event.logProb.toFixed(3));
+  console.log(JSON.stringify(tokenizer.decode([event.id])), event.logProb?.toFixed(3));
 }
 
 // The same seed in the middle of other requests gives the same tokens.
