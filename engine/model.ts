@@ -47,6 +47,9 @@ export interface PackedTokens {
   readonly wanted: Tensor | null;
 }
 
+/** f32 [rows, vocab], and the largest of each 256 of them where they are known: f32 [rows, blocks], or [rows, 0]. */
+export type Logits = readonly [values: Tensor, maxima: Tensor];
+
 /**
  * The same formula as `Decoder.logits()`, and in f32 and bf16 the same bits, in about half the calls: layers that read the
  * same are one product, additions belong to the normalisation that follows, and heads go to their places in one pass.
@@ -96,8 +99,8 @@ export class GenerationModel implements Disposable {
     this.#head.refresh([headOf(decoder)]);
   }
 
-  /** The logits after the wanted tokens, f32 [rows, vocab]. Keys and values of all tokens go to their places. */
-  logits(tokens: PackedTokens, memory: KvBlocks): Tensor {
+  /** The logits after the wanted tokens. Keys and values of all tokens go to their places. */
+  logits(tokens: PackedTokens, memory: KvBlocks): Logits {
     return noGrad(() =>
       scope(() => {
         let x = tokens.ids.embedding(this.#embedding); // [tokens, dim]
@@ -120,7 +123,7 @@ export class GenerationModel implements Disposable {
           if (ffn) part(ffn.norm, (n) => feedForward(ffn, spec.ffn!, n));
         });
         const [, last] = this.#norm.forward(x, delta);
-        return this.#head.forwardWide(tokens.wanted?.embedding(last) ?? last);
+        return this.#head.forwardLogits(tokens.wanted?.embedding(last) ?? last);
       })
     );
   }

@@ -5,14 +5,14 @@
  */
 import { Replays, Tensor } from "../tensor/mod.ts";
 import type { KvBlocks } from "./kv_blocks.ts";
-import type { GenerationModel, PackedTokens } from "./model.ts";
+import type { GenerationModel, Logits, PackedTokens } from "./model.ts";
 import type { Work } from "./scheduler.ts";
 
 /** Computes steps. Those that decode, one token for each sequence, are captured as graphs and replayed. */
 export class Runner implements Disposable {
   readonly #model: GenerationModel;
   readonly #memory: KvBlocks;
-  readonly #replays: Replays<readonly [Tensor]>;
+  readonly #replays: Replays<Logits>;
 
   /** Computes with a model, and keeps keys and values in a memory; neither is this one's to dispose of. */
   constructor(model: GenerationModel, memory: KvBlocks, graphs: boolean) {
@@ -25,12 +25,12 @@ export class Runner implements Disposable {
     return this.#replays.replayed;
   }
 
-  /** The logits after the last tokens of sequences of which nothing is left to compute, f32 [rows, vocab]. In a scope. */
-  logits(work: readonly Work[]): Tensor {
+  /** The logits after the last tokens of sequences of which nothing is left to compute. In a scope. */
+  logits(work: readonly Work[]): Logits {
     const { integers, key, unpack } = packTokens(work, this.#memory.blockTokens);
     const compute = (integers: Tensor) => this.#model.logits(unpack(integers), this.#memory);
     if (key === null) return compute(integers);
-    return this.#replays.run(key, [integers], (integers) => [compute(integers)])[0];
+    return this.#replays.run(key, [integers], compute);
   }
 
   /** Forgets what was captured: the model is about to change. */

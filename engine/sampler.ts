@@ -6,6 +6,7 @@
 import { call, noGrad, RandomKey, scope, Tensor } from "../tensor/mod.ts";
 import { sample } from "../tensor/ops/mod.ts";
 import { sampleControls } from "../tensor/ops/sample.ts";
+import type { Logits } from "./model.ts";
 import type { GenerationOptions, TokenLogProb } from "./request.ts";
 
 /** A token that was drawn. */
@@ -113,8 +114,8 @@ export interface DrawRow {
   readonly generated: number;
 }
 
-/** A token for each of `rows`, from logits f32 [.., vocab]; null where they are no numbers or nothing may be drawn. */
-export function drawTokens(logits: Tensor, rows: readonly DrawRow[]): (Drawn | null)[] {
+/** A token for each of `rows`; null where they are no numbers or nothing may be drawn. */
+export function drawTokens(logits: Logits, rows: readonly DrawRow[]): (Drawn | null)[] {
   const { ids, logProbs, tops } = noGrad(() => scope(() => draw(logits, rows)));
   return rows.map(({ sampler }, i) =>
     ids[i] < 0 ? null : {
@@ -132,9 +133,9 @@ interface DrawnRows {
   readonly tops: ReadonlyMap<number, TokenLogProb[]> | null;
 }
 
-function draw(logits: Tensor, rows: readonly DrawRow[]): DrawnRows {
-  const shared = rows.some(({ row }, i) => row !== i) || rows.length !== logits.shape[0];
-  const own = shared ? rowsOf(logits, rows.map(({ row }) => row)) : logits;
+function draw(logits: Logits, rows: readonly DrawRow[]): DrawnRows {
+  const shared = rows.some(({ row }, i) => row !== i) || rows.length !== logits[0].shape[0];
+  const [own, maxima] = shared ? logits.map((x) => rowsOf(x, rows.map(({ row }) => row))) : logits;
   const controls = new Float64Array(rows.length * width), edits: number[] = [];
   rows.forEach(({ sampler, position, generated }, i) => {
     sampler.control(controls, i * width, position);
@@ -145,6 +146,7 @@ function draw(logits: Tensor, rows: readonly DrawRow[]): DrawnRows {
     own,
     Tensor.from(controls, [rows.length, width], { dtype: "f64" }),
     Tensor.from(edits, [edits.length / 3, 3], { dtype: "f64" }),
+    maxima,
   ], undefined);
   return { ids: ids.data(), logProbs: logProbs.data(), tops: topTokens(own, totals, rows) };
 }

@@ -133,11 +133,26 @@ export class WeightCopy implements Disposable {
     return this.#multiply(x, true);
   }
 
+  /**
+   * The same, and the largest of each 256 of them, f32 [rows, ⌈sum of outs / 256⌉], NaN where one is; [rows, 0] in formats
+   * whose products do not note them.
+   */
+  forwardLogits(x: Tensor): readonly [logits: Tensor, maxima: Tensor] {
+    if (this.format === "f32" && x.device === "cpu") {
+      const params = { out: this.#outs, gated: false, maxima: true };
+      const [logits, maxima] = call(linearPacked, [x, this.#weights[0]], params);
+      return [logits, maxima];
+    }
+    return [this.forwardWide(x), Tensor.empty([x.shape[0], 0])];
+  }
+
   #multiply(x: Tensor, wide = false): Tensor {
     const [weight, scales, sums] = this.#weights;
     switch (this.format) {
       case "f32":
-        return call(linearPacked, [x, weight], { out: this.#outs, gated: this.#fused })[0];
+        return call(linearPacked, [x, weight], {
+          ...{ out: this.#outs, gated: this.#fused, maxima: false },
+        })[0];
       case "bf16":
         if (weight.device === "cpu") {
           return call(linearPairs, [x, weight], { out: this.#outs, wide })[0];

@@ -182,7 +182,11 @@ function picking({ rows, dim, hidden, vocab, headDim }: GpuSizes, of: Of): Memor
     of("linearInt8", [[1, dim], [hidden / 16, bf16Row, 16, 4], [hidden], [hidden]], undefined, {
       dtypes: [null, "i8", "f32", "i32"],
     }),
-    of("linearPacked", [[1, dim], [hidden / 32, dim, 32]], { out: hidden, gated: false }, {
+    of("linearPacked", [[1, dim], [hidden / 32, dim, 32]], {
+      out: hidden,
+      gated: false,
+      maxima: false,
+    }, {
       dtypes: ["f32", "f32"],
     }),
   ];

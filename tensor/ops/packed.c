@@ -6,6 +6,7 @@
 // outputs that they let through, so that the thread which has the sums makes y of them.
 #include "gemm_vector.h"
 #include "math.h"
+#include "rows.h"
 #include "scratch.h"
 
 enum { PANEL = 32, HALF = PANEL / 2, PAIR = 2, BLOCK_PANELS = 8, SHARE_BLOCKS = 6, BLOCK_FLOATS = 16384 };
@@ -90,7 +91,7 @@ static void multiply_rows(int64_t rows, int64_t panels, int64_t depth, const flo
 typedef struct {
   const float *weights, *x; // x: tiles of rows, [width, A_COLUMN] each
   int64_t rows, tiles, outs, width; // outs: columns of y
-  float *y;
+  float *y, *maxima; // maxima: [rows, blocks of panels], or NULL
   int gated;
 } Task;
 
@@ -137,11 +138,22 @@ static void multiply_strip(const Task *t, int64_t tile, int64_t panel, int64_t p
   }
 }
 
+static int64_t maxima_of(int64_t outs) { return (outs + BLOCK_PANELS * PANEL - 1) / (BLOCK_PANELS * PANEL); }
+
+// The largest results of a tile of rows in the block of panels from `from` on; NaN where there is one.
+static void note_maxima(const Task *t, int64_t tile, int64_t from) {
+  const int64_t first = from * PANEL, columns = smaller(BLOCK_PANELS * PANEL, t->outs - first);
+  for (int64_t row = t->rows * tile / t->tiles; row < t->rows * (tile + 1) / t->tiles; row++)
+    t->maxima[row * maxima_of(t->outs) + from / BLOCK_PANELS] = largest_or_nan(t->y + row * t->outs + first, columns);
+}
+
 // Panels [from, to), which stay in the second-level cache while all rows pass by: a tile's results then go to few pages.
 static void multiply_block(const Task *t, int64_t from, int64_t to, int64_t ahead) {
-  for (int64_t tile = 0; tile < t->tiles; tile++)
+  for (int64_t tile = 0; tile < t->tiles; tile++) {
     for (int64_t panel = from; panel < to; panel += PAIR)
       multiply_strip(t, tile, panel, smaller(PAIR, to - panel), ahead);
+    if (t->maxima) note_maxima(t, tile, from);
+  }
 }
 
 // A thread's share of the panels, of which few rows take two at a time. It is cut into several blocks of about BLOCK_FLOATS,
@@ -155,10 +167,11 @@ static void multiply_share(const Task *t, int64_t panels, int64_t thread, int64_
     multiply_block(t, panel, smaller(end, panel + block), panel + block < end ? block : 0);
 }
 
-// Panels for all threads of a parallel region: equal shares, or, where there are many, blocks for whoever is free.
+// Panels for all threads of a parallel region: equal shares, or, where there are many or maxima are wanted, blocks for
+// whoever is free.
 static void multiply_together(const Task *t, int64_t panels, int64_t *taken) {
   const int64_t threads = omp_get_num_threads(), blocks = (panels + BLOCK_PANELS - 1) / BLOCK_PANELS;
-  if (blocks < SHARE_BLOCKS * threads) {
+  if (blocks < SHARE_BLOCKS * threads && !t->maxima) {
     multiply_share(t, panels, omp_get_thread_num(), threads);
     return;
   }
@@ -177,23 +190,30 @@ static int multiply_own_rows(const Task *t, const float *x, int64_t panels, int6
   const int64_t count = (rows + MR - 1) / MR;
   float *tiles = thread_scratch((size_t)(count * t->width * A_COLUMN));
   if (!tiles) return 0;
-  const Task own = {t->weights, tiles, rows, count, t->outs, t->width, t->y + from * t->outs, t->gated};
+  const Task own = {t->weights, tiles, rows, count, t->outs, t->width, t->y + from * t->outs, NULL, t->gated};
   for (int64_t tile = 0; tile < count; tile++) pack_tile(&own, x + from * t->width, tile, tiles);
   multiply_share(&own, panels, 0, 1);
   return 1;
 }
 
-// Slots: 0 y, 1 x, 2 packed, 3 rows, 4 columns of y, 5 in, 6 whether outputs are gated.
+// Slots: 0 y, 1 x, 2 packed, 3 rows, 4 columns of y, 5 in, 6 whether outputs are gated,
+// 7 maxima or null: the largest of each BLOCK_PANELS panels, [rows, blocks], NaN where there is one; never of gated outputs.
 KERNEL(linear_packed) {
-  Task t = {POINTER(const float, 2), NULL, INTEGER(3), 0, INTEGER(4), INTEGER(5), POINTER(float, 0), INTEGER(6) != 0};
+  Task t = {POINTER(const float, 2), NULL, INTEGER(3), 0, INTEGER(4), INTEGER(5), POINTER(float, 0), POINTER(float, 7),
+            INTEGER(6) != 0};
   const float *x = POINTER(const float, 1);
   if (t.rows <= 0 || t.outs <= 0) return OK;
-  if (t.width <= 0) return memset(t.y, 0, sizeof(float) * (size_t)(t.rows * t.outs)), OK;
+  if (t.width <= 0) {
+    memset(t.y, 0, sizeof(float) * (size_t)(t.rows * t.outs));
+    for (int64_t panel = 0; t.maxima && panel * PANEL < t.outs; panel += BLOCK_PANELS)
+      for (int64_t row = 0; row < t.rows; row++) t.maxima[row * maxima_of(t.outs) + panel / BLOCK_PANELS] = 0;
+    return OK;
+  }
   t.tiles = (t.rows + MR - 1) / MR;
   const int64_t each = panel_outputs(t.gated), panels = (t.outs + each - 1) / each, threads = omp_get_max_threads();
   // Weights are read once: few rows cost what reading costs, about eight rows' worth.
   const int alone = (t.rows + 8) * panels * PANEL * t.width <= 16 * PARALLEL_WORK;
-  if (!alone && panels < SHARE_BLOCKS * threads && t.rows >= 2 * MR * threads) {
+  if (!alone && !t.maxima && panels < SHARE_BLOCKS * threads && t.rows >= 2 * MR * threads) {
     int complete = 1;
 #pragma omp parallel reduction(& : complete)
     complete = multiply_own_rows(&t, x, panels, omp_get_thread_num(), omp_get_num_threads());
@@ -204,11 +224,11 @@ KERNEL(linear_packed) {
   t.x = tiles;
   if (alone || t.tiles == 1)
     for (int64_t tile = 0; tile < t.tiles; tile++) pack_tile(&t, x, tile, tiles);
-  if (alone) return multiply_share(&t, panels, 0, 1), OK;
+  if (alone && !t.maxima) return multiply_share(&t, panels, 0, 1), OK;
   int64_t taken = 0;
-#pragma omp parallel
+#pragma omp parallel if (!alone)
   {
-    if (t.tiles > 1) {
+    if (!alone && t.tiles > 1) {
 #pragma omp for schedule(static)
       for (int64_t tile = 0; tile < t.tiles; tile++) pack_tile(&t, x, tile, tiles);
     }

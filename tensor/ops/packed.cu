@@ -2,7 +2,7 @@
 
 #if defined(REAL_F32)
 
-enum { PANEL = 32, HALF = PANEL / 2, ROW_TILE = 8 };
+enum { PANEL = 32, HALF = PANEL / 2, BLOCK = 256, ROW_TILE = 8 };
 
 // Slots: 0 packed, 1 weight: [out, in], 2 out, 3 in, 4 whether outputs are gated: then a panel has HALF of the first half of
 // them, the gates, and HALF of the others.
@@ -50,6 +50,23 @@ KERNEL(linear_packed) {
   if (r >= count || lane >= each || out >= outs) return;
   const float sum = sum_of_parts(parts, r, lane);
   POINTER(float, 0)[(first + r) * outs + out] = gated ? sum * sigmoid_f32(sum) * sum_of_parts(parts, r, lane + HALF) : sum;
+}
+
+// A warp has a block of BLOCK outputs of a row; slots as those of linear_packed.
+// 7 maxima: [rows, blocks].
+KERNEL(linear_packed_maxima) {
+  const int64_t outs = INTEGER(4), row = blockIdx.y, first = (int64_t)blockIdx.x * BLOCK;
+  const float *y = POINTER(const float, 0) + row * outs;
+  float top = -INFINITY;
+  bool nan = false;
+  for (int64_t i = first + threadIdx.x; i < at_most(outs, first + BLOCK); i += 32) {
+    top = fmaxf(top, y[i]);
+    nan = nan || y[i] != y[i];
+  }
+  for (int distance = 16; distance > 0; distance /= 2)
+    top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, distance));
+  const bool odd = __ballot_sync(0xffffffffu, nan) != 0;
+  if (threadIdx.x == 0) POINTER(float, 7)[row * gridDim.x + blockIdx.x] = odd ? NAN : top;
 }
 
 #endif

@@ -5,15 +5,15 @@
  */
 import { DTypeError, ShapeError } from "../errors.ts";
 import { formatShape, type Shape, sizeOf } from "../layout.ts";
-import type { Op, Unary, View } from "../op.ts";
+import type { Launch, Op, Unary, View } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
 import { addressOf } from "./address.ts";
 import { blockThreads, overElements } from "./launch.ts";
 
 const source = new URL("./packed.c", import.meta.url);
 const cudaSource = new URL("./packed.cu", import.meta.url);
-/** Outputs of a panel. */
-const panel = 32;
+/** Outputs of a panel, and of what one maximum is taken of. */
+const panel = 32, maximaBlock = 256;
 
 /** How packed weights are laid out. */
 export interface PackParams {
@@ -103,19 +103,28 @@ export const packRows: Unary<PackParams> = {
 export interface LinearPackedParams extends PackParams {
   /** Outputs; the last panel may have room for more. */
   readonly out: number;
+  /** Whether the largest of each 256 outputs are wanted, too. Not where outputs are gated. */
+  readonly maxima: boolean;
+}
+
+/** The shape of the largest of each 256 numbers of the last axis. */
+export function maximaShape(shape: Shape): Shape {
+  return shape.with(-1, Math.ceil(shape.at(-1)! / maximaBlock));
 }
 
 /**
  * y = x·Wᵀ with the bits of `linear`. x: f32 [..., in], W: f32 [out, in] as `packRows` packs it → [..., out]. Where outputs
- * are gated, y = silu(gate)·up as `swigluHalves` makes it of them: [..., out / 2].
+ * are gated, y = silu(gate)·up as `swigluHalves` makes it of them: [..., out / 2]. Where maxima are wanted, also the largest
+ * of each 256 outputs, NaN where one is: [..., ⌈out / 256⌉].
  */
 export const linearPacked: Op<LinearPackedParams, readonly [x: Tensor, packed: Tensor]> = {
   name: "linearPacked",
   outputs: ([x, packed], params) => {
     check(x, packed, params);
-    return [{ shape: x.shape.with(-1, columnsOf(params)), dtype: x.dtype }];
+    const y = { shape: x.shape.with(-1, columnsOf(params)), dtype: x.dtype };
+    return params.maxima ? [y, { shape: maximaShape(y.shape), dtype: x.dtype }] : [y];
   },
-  reference: ([x, packed], [y], params) => {
+  reference: ([x, packed], [y, maxima], params) => {
     const { out, gated } = params, width = x.shape.at(-1)!;
     const rows = sizeOf(x.shape.slice(0, -1)), columns = columnsOf(params);
     const product = (row: number, o: number): number => {
@@ -133,29 +142,47 @@ export const linearPacked: Op<LinearPackedParams, readonly [x: Tensor, packed: T
           : first;
       }
     }
+    maxima?.data.forEach((_, i) => {
+      const [blocks] = maxima.shape.slice(-1), row = Math.floor(i / blocks);
+      const first = row * columns + i % blocks * maximaBlock;
+      const end = Math.min(first + maximaBlock, (row + 1) * columns);
+      maxima.data[i] = Math.max(...y.data.subarray(first, end));
+    });
   },
   kernel: {
     source,
     entry: "linear_packed",
     cuda: {
       source: cudaSource,
-      launches: ([x, packed]) => {
+      launches: ([x, packed], [, maxima]) => {
         const rows = sizeOf(x.shape.slice(0, -1));
-        return [{ blocks: [packed.shape[0], Math.ceil(rows / 8), 1], threads: blockThreads }];
+        const product: Launch = {
+          blocks: [packed.shape[0], Math.ceil(rows / 8), 1],
+          threads: blockThreads,
+        };
+        if (!maxima) return [product];
+        return [product, {
+          entry: "linear_packed_maxima",
+          blocks: [maxima.shape.at(-1)!, rows, 1],
+          threads: 32,
+        }];
       },
     },
-    arguments: (to, [x, packed], [y], params) => {
+    arguments: (to, [x, packed], [y, maxima], params) => {
       to.address(addressOf(y)).address(addressOf(x)).address(addressOf(packed));
       to.integer(sizeOf(x.shape.slice(0, -1))).integer(columnsOf(params));
       to.integer(x.shape.at(-1)!).integer(Number(params.gated));
+      if (maxima) to.address(addressOf(maxima));
+      else to.integer(0);
     },
   },
   samples: cases.flatMap(([rows, width, out]) =>
-    layoutsOf(out).map((gated) => ({
-      shapes: [[rows, width], packedShape([out, width])],
-      params: { out, gated },
-      dtypes: ["f32", "f32"],
-    }))
+    [...layoutsOf(out).map((gated) => ({ gated, maxima: false })), { gated: false, maxima: true }]
+      .map((how) => ({
+        shapes: [[rows, width], packedShape([out, width])],
+        params: { out, ...how },
+        dtypes: ["f32", "f32"],
+      }))
   ),
 };
 

@@ -51,3 +51,15 @@ static inline vf row_vector(const real *p, int64_t left) {
     (total) = 0;                                                                                                      \
     for (int lane = 0; lane < LANES; lane++) (total) += partial[lane];                                                \
   }
+
+// The largest of n numbers, NaN where one is, -∞ of none.
+static inline float largest_or_nan(const float *x, int64_t n) {
+  float top = -INFINITY;
+  int nan = 0;
+#pragma omp simd reduction(max : top) reduction(| : nan)
+  for (int64_t i = 0; i < n; i++) {
+    top = x[i] > top ? x[i] : top;
+    nan |= x[i] != x[i];
+  }
+  return nan ? NAN : top;
+}

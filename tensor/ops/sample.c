@@ -9,7 +9,7 @@
 
 enum { TEMPERATURE, TOP_K, TOP_P, MIN_P, UNIFORM, LIMIT, EDITS, TELLS, CONTROLS };
 enum { ID, FACTOR, ADDED, PARTS_OF_EDIT };
-enum { DIGIT_BITS = 8, BUCKETS = 1 << DIGIT_BITS, CHUNK = 256, AHEAD = 1024 };
+enum { DIGIT_BITS = 8, BUCKETS = 1 << DIGIT_BITS, CHUNK = 256, AHEAD = 1024, BLOCK = 256 };
 
 // A number that grows with the float; -0 and 0 are one.
 static inline uint32_t ordered(float x) {
@@ -52,6 +52,14 @@ static Best best_of(const float *scores, int64_t n, int *odd) {
   *odd = nan;
   if (best.score == -INFINITY) return best;
   for (best.id = chunk; scores[best.id] != best.score;) best.id++;
+  return best;
+}
+
+// The same of logits whose product noted the largest of each BLOCK of them: only one block is read.
+static Best best_of_blocks(const float *scores, const float *maxima, int64_t blocks, int *odd) {
+  Best best = best_of(maxima, blocks, odd);
+  best.id *= BLOCK;
+  while (!*odd && scores[best.id] != best.score) best.id++;
   return best;
 }
 
@@ -176,14 +184,15 @@ static int fits(const double *controls, int64_t rows, const double *edits, int64
 }
 
 // Slots: 0 ids, 1 logProbs, 2 totals, 3 logits, 4 controls: f64 [rows, CONTROLS], 5 edits: f64 [edits, PARTS_OF_EDIT],
-// 6 rows, 7 vocab, 8 number of edits.
+// 6 maxima: f32 [rows, blocks], 7 rows, 8 vocab, 9 number of edits, 10 blocks: 0 where there are no maxima.
 KERNEL(sample) {
   int32_t *ids = POINTER(int32_t, 0);
   float *logProbs = POINTER(float, 1), *totals = POINTER(float, 2);
   const real *logits = POINTER(const real, 3);
   const double *controls = POINTER(const double, 4), *edits = POINTER(const double, 5);
-  const int64_t rows = INTEGER(6), vocab = INTEGER(7);
-  if (!fits(controls, rows, edits, INTEGER(8), vocab)) return INDEX_OUT_OF_RANGE;
+  const float *maxima = POINTER(const float, 6);
+  const int64_t rows = INTEGER(7), vocab = INTEGER(8), blocks = INTEGER(10);
+  if (!fits(controls, rows, edits, INTEGER(9), vocab)) return INDEX_OUT_OF_RANGE;
   int32_t status = OK;
 #pragma omp parallel for schedule(dynamic, 1) if (rows > 1 && rows * vocab > PARALLEL_WORK)
   for (int64_t row = 0; row < rows; row++) {
@@ -201,7 +210,8 @@ KERNEL(sample) {
     if (!inPlace)
       for (int64_t i = 0; i < vocab; i++) room[i] = load(logits + row * vocab + i);
     int odd;
-    Best best = best_of(scores, vocab, &odd);
+    Best best = inPlace && blocks > 0 ? best_of_blocks(scores, maxima + row * blocks, blocks, &odd)
+                                      : best_of(scores, vocab, &odd);
     ids[row] = -1, logProbs[row] = totals[row] = NAN;
     if (odd || !isfinite(best.score)) continue;
     if (own[TELLS] > 0.0) totals[row] = log_sum_exp(scores, best.score, vocab);

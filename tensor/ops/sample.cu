@@ -3,7 +3,7 @@
 // Weights are summed as whole numbers of 2^-40, so that sums do not depend on the order in which they are made.
 //
 // Slots: 0 ids, 1 logProbs, 2 totals, 3 logits, 4 controls: f64 [rows, CONTROLS], 5 edits: f64 [edits, PARTS_OF_EDIT],
-// 6 rows, 7 vocab, 8 number of edits. Scratch: f32 [rows, 2, vocab].
+// 6 maxima, which it does not need, 7 rows, 8 vocab, 9 number of edits. Scratch: f32 [rows, 2, vocab].
 
 enum { TEMPERATURE, TOP_K, TOP_P, MIN_P, UNIFORM, LIMIT, EDITS, TELLS, CONTROLS };
 enum { ID, FACTOR, ADDED, PARTS_OF_EDIT };
@@ -170,10 +170,10 @@ __device__ inline void edit(const Context &context, float *scores, const double 
 
 KERNEL(sample) {
   const OneBlock team;
-  const int64_t row = blockIdx.x, vocab = INTEGER(7);
+  const int64_t row = blockIdx.x, vocab = INTEGER(8);
   const double *controls = POINTER(const double, 4) + row * CONTROLS;
   const int64_t first = row > 0 ? (int64_t)controls[EDITS - CONTROLS] : 0, end = (int64_t)controls[EDITS];
-  if (!index_fits(context, first, row, INTEGER(8) + 1) || !index_fits(context, end, row, INTEGER(8) + 1)) return;
+  if (!index_fits(context, first, row, INTEGER(9) + 1) || !index_fits(context, end, row, INTEGER(9) + 1)) return;
   const real *logits = POINTER(const real, 3) + row * vocab;
   float *scores = (float *)context.scratch + row * 2 * vocab, *weights = scores + vocab;
   FOR_TEAM(i, vocab) scores[i] = load(logits + i);

@@ -10,6 +10,7 @@ import type { NumberTensor, Op, Sample, View } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
 import { addressOf } from "./address.ts";
 import { blockForEach } from "./launch.ts";
+import { maximaShape } from "./packed.ts";
 
 /**
  * What a row of `controls` holds, in this order; `edits`: how many edits it and the rows before it have, `tells`: whether
@@ -28,8 +29,13 @@ export const sampleControls = [
 const width = sampleControls.length, editsAt = sampleControls.indexOf("edits");
 const tellsAt = sampleControls.indexOf("tells");
 
-/** Logits, how to draw from each row, and which logits to change first. */
-export type SampleInputs = readonly [logits: Tensor, controls: Tensor, edits: Tensor];
+/** Logits, how to draw from each row, which logits to change first, and the largest logits where they are known. */
+export type SampleInputs = readonly [
+  logits: Tensor,
+  controls: Tensor,
+  edits: Tensor,
+  maxima: Tensor,
+];
 
 /** rows, vocab, and the controls of each row but `edits` and `tells`, over and over. */
 const cases: readonly (readonly [number, number, readonly (readonly number[])[]])[] = [
@@ -44,7 +50,7 @@ const cases: readonly (readonly [number, number, readonly (readonly number[])[]]
  * A token for each row of logits, [rows, vocab], its log-probability by these logits, and the logarithm of the sum of their
  * exponentials, both NaN where they are not wanted. controls: f64 [rows, 8], see `sampleControls`. edits: f64 [edits, 3], an id, a factor that divides a positive
  * logit and multiplies another one (Keskar et al., "CTRL", 2019), and a number that is added; those of the first row come
- * first.
+ * first. maxima: f32 [rows, blocks], the largest of each 256 logits as `linearPacked` notes them, or none, [rows, 0].
  *
  * Ids from `limit` on (0: none) are not drawn. A temperature of 0 takes the first of the most likely tokens. Otherwise
  * weights are exp(logit / temperature); those below minP times the largest are dropped, then all but the topK (0: all)
@@ -92,10 +98,10 @@ export const sample: Op<void, SampleInputs> = {
       scratch: ([logits]) => 8 * sizeOf(logits.shape),
     },
     arguments: (to, inputs, outputs) => {
-      const [{ shape: [rows, vocab] }, , edits] = inputs;
+      const [{ shape: [rows, vocab] }, , edits, maxima] = inputs;
       for (const x of outputs) to.address(addressOf(x));
       for (const x of inputs) to.address(addressOf(x));
-      to.integer(rows).integer(vocab).integer(edits.shape[0]);
+      to.integer(rows).integer(vocab).integer(edits.shape[0]).integer(maxima.shape[1]);
     },
     error: (_, [{ shape: [, vocab] }]) => outside("that is edited", vocab),
   },
@@ -130,20 +136,22 @@ function choose(scores: Float64Array, { data }: NumberTensor, row: number): numb
   return kept.find((id) => (sum += weight(id)) > target) ?? kept.at(-1)!;
 }
 
-function check([logits, controls, edits]: readonly View[]): void {
+function check([logits, controls, edits, maxima]: readonly View[]): void {
   const [rows] = logits.shape;
   const fits = logits.shape.length === 2 && logits.shape[1] > 0 &&
-    sameShape(controls.shape, [rows, width]) && sameShape(edits.shape, [edits.shape[0] ?? 0, 3]);
+    sameShape(controls.shape, [rows, width]) && sameShape(edits.shape, [edits.shape[0] ?? 0, 3]) &&
+    (sameShape(maxima.shape, [rows, 0]) || sameShape(maxima.shape, maximaShape(logits.shape)));
   if (!fits) {
     throw new ShapeError(
-      `sample: logits, controls and edits do not fit, ${
-        [logits, controls, edits].map(({ shape }) => formatShape(shape)).join(", ")
+      `sample: logits, controls, edits and maxima do not fit, ${
+        [logits, controls, edits, maxima].map(({ shape }) => formatShape(shape)).join(", ")
       } (${rows} vs ${controls.shape[0]} rows). Pass a row of controls for each row of logits.`,
     );
   }
-  if (!isFloating(logits.dtype) || controls.dtype !== "f64" || edits.dtype !== "f64") {
+  const types = [controls, edits, maxima].map(({ dtype }) => dtype).join(", ");
+  if (!isFloating(logits.dtype) || types !== "f64, f64, f32") {
     throw new DTypeError(
-      `sample: logits are ${logits.dtype}, the rest ${controls.dtype}, ${edits.dtype}. Pass f32, then f64, f64.`,
+      `sample: logits are ${logits.dtype}, the rest ${types}. Pass f32, then f64, f64, f32.`,
     );
   }
 }
@@ -156,9 +164,9 @@ function outside(id: number | string, vocab: number): IndexError {
 
 function samplesOf(): Sample<void, SampleInputs>[] {
   return cases.map(([rows, vocab, controls]) => ({
-    shapes: [[rows, vocab], [rows, width], [2 * rows, 3]],
+    shapes: [[rows, vocab], [rows, width], [2 * rows, 3], [rows, 0]],
     params: undefined,
-    dtypes: [null, "f64", "f64"],
+    dtypes: [null, "f64", "f64", "f32"],
     draw: (input, uniform, index) => {
       if (input === 0) return 16 * uniform - 8;
       const row = Math.floor(index / width);

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { Engine, type GenerationOptions } from "../../engine/mod.ts";
+import type { Logits } from "../../engine/model.ts";
 import { drawTokens, TokenSampler } from "../../engine/sampler.ts";
 import { Decoder } from "../../nn/mod.ts";
 import { Tensor } from "../../tensor/mod.ts";
-import { tensorTest } from "../support.ts";
+import { tensorTest, uniforms } from "../support.ts";
 import { llama } from "../nn/specs.ts";
 import { alone, engineTest, randomPrompts, run, tokensOf } from "./support.ts";
 
@@ -38,6 +39,26 @@ function exact(
   return weights.map((weight, id) => kept.includes(id) ? weight / sum(kept) : 0);
 }
 
+/** Rows of logits of which nothing else is known. */
+function rowsOf(...rows: readonly (readonly number[])[]): Logits {
+  const values = Tensor.from(rows.flat(), [rows.length, rows[0].length]);
+  return [values, Tensor.empty([rows.length, 0])];
+}
+
+/** The same with the largest of each 256. */
+function withMaxima([values]: Logits): Logits {
+  const [rows, vocab] = values.shape, all = values.data();
+  const maxima = Array.from(
+    { length: rows },
+    (_, row) =>
+      Array.from({ length: Math.ceil(vocab / 256) }, (_, block) => {
+        const start = row * vocab + 256 * block;
+        return Math.max(...all.slice(start, Math.min(start + 256, (row + 1) * vocab)));
+      }),
+  );
+  return [values, Tensor.from(maxima)];
+}
+
 /** How often each id is drawn by as many seeds. */
 function frequencies(
   options: GenerationOptions,
@@ -50,8 +71,7 @@ function frequencies(
     for (const id of made) sampler.push(id);
     return { sampler, row: 0, position: prompt.length + made.length, generated: made.length };
   });
-  const row = Tensor.from(logits, [1, logits.length]);
-  for (const drawn of drawTokens(row, samplers)) counts[drawn!.id]++;
+  for (const drawn of drawTokens(rowsOf(logits), samplers)) counts[drawn!.id]++;
   return counts;
 }
 
@@ -108,7 +128,7 @@ for (const [name, options] of Object.entries(cases)) {
 tensorTest("a temperature of 0 takes the first of the most likely tokens", () => {
   const sampler = new TokenSampler([], { maxTokens: 1 }, 0);
   const rows = [{ sampler, row: 0, position: 0, generated: 0 }];
-  assert.equal(drawTokens(Tensor.from(logits, [1, 12]), rows)[0]!.id, 2);
+  assert.equal(drawTokens(rowsOf(logits), rows)[0]!.id, 2);
 });
 
 tensorTest("logits that are no numbers give no token, to others they do no harm", () => {
@@ -120,10 +140,37 @@ tensorTest("logits that are no numbers give no token, to others they do no harm"
     generated: 0,
   }));
   const [good, bad] = [logits, logits.with(3, NaN)];
-  const both = drawTokens(Tensor.from([...good, ...bad, ...good], [3, 12]), rows);
-  const single = drawTokens(Tensor.from(good, [1, 12]), rows.slice(0, 1));
+  const both = drawTokens(rowsOf(good, bad, good), rows);
+  const single = drawTokens(rowsOf(good), rows.slice(0, 1));
   assert.equal(both[1], null);
   assert.deepEqual([both[0]!.id, both[2]!.id], [single[0]!.id, single[0]!.id]);
+});
+
+tensorTest("where the largest logits of blocks are known, the same tokens are drawn", () => {
+  const next = uniforms(4), vocab = 700;
+  const random = (): number[] => Array.from({ length: vocab }, () => Math.round(40 * next()) / 4);
+  const last = random().with(vocab - 1, 99), odd = random().with(300, NaN);
+  const infinite = random().with(600, Infinity), none = random().fill(-Infinity);
+  const logits = rowsOf(random(), random(), last, odd, infinite, none, random());
+  const asked: Partial<GenerationOptions>[] = [
+    {},
+    { logProbs: true },
+    { temperature: 1, topP: 0.9 },
+    { temperature: 2, topK: 3 },
+    { vocabularySize: 500 },
+    { logitBias: new Map([[vocab - 1, -200], [7, 1]]) },
+    { repetitionPenalty: 2 },
+  ];
+  for (const options of asked) {
+    const rows = Array.from({ length: logits[0].shape[0] }, (_, row) => ({
+      sampler: new TokenSampler([3, 5], { maxTokens: 1, ...options }, row),
+      ...{ row, position: 2, generated: 0 },
+    }));
+    const plain = drawTokens(logits, rows);
+    assert.deepEqual(drawTokens(withMaxima(logits), rows), plain);
+    assert.deepEqual(drawTokens(withMaxima(logits), rows.toReversed()), plain.toReversed());
+    assert.deepEqual(plain.map((drawn) => drawn === null).slice(3, 6), [true, true, true]);
+  }
 });
 
 engineTest("seeded requests reproduce alone, in any batch, after preemption and in pieces", () => {
