@@ -44,7 +44,8 @@ export class CopiedLogProbs implements Disposable {
           blockTokens,
         };
         const tokens = { ids: integers(ids), positions: all, places: all, wanted: all, sequences };
-        return this.#model.logits(tokens, this.#memory).logSoftmax(1).data() as Float32Array;
+        const [logits] = this.#model.logits(tokens, this.#memory);
+        return logits.logSoftmax(1).data() as Float32Array;
       })
     );
   }
