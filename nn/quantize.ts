@@ -143,7 +143,7 @@ export class WeightCopy implements Disposable {
       const [logits, maxima] = call(linearPacked, [x, this.#weights[0]], params);
       return [logits, maxima];
     }
-    return [this.forwardWide(x), Tensor.empty([x.shape[0], 0])];
+    return [this.forwardWide(x), Tensor.empty([x.shape[0], 0], { device: x.device })];
   }
 
   #multiply(x: Tensor, wide = false): Tensor {

@@ -138,6 +138,7 @@ static void multiply_strip(const Task *t, int64_t tile, int64_t panel, int64_t p
   }
 }
 
+// Maxima of a row.
 static int64_t maxima_of(int64_t outs) { return (outs + BLOCK_PANELS * PANEL - 1) / (BLOCK_PANELS * PANEL); }
 
 // The largest results of a tile of rows in the block of panels from `from` on; NaN where there is one.
